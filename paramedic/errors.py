@@ -19,6 +19,10 @@ class CannotSee(PermanentError):
     """The target's health could not be seen for the allowed time: no change is begun, and no cure is believed (P11)."""
 
 
+class MadeWorse(PermanentError):
+    """After the change the target is worse than before it: it is undone where it can be, and nothing else is tried."""
+
+
 class Refused(Exception):
     """A guardrail's refusal. It is not a failure: it carries its reason, and how to continue by hand."""
 

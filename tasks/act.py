@@ -33,13 +33,21 @@ def roll_back(intent: Intent) -> Identity | None:
     if reading.keeps_releases(intent.target):
         intent.account.did = f"release {good} is current again"
         return _afterwards(intent)
-    intent.account.did = f"release {good} is current again, and {intent.target.id} answered"
-    try:
-        return changer(intent.target, intent.within, act=intent.act).restart(intent.identity, intent.last_look)
-    except (Refused, TemporaryError) as error:  # of the restart nothing was sent; the roll-back stands
-        raise PermanentError(
-            f"release {good} is current again, and the target was not restarted into it: {error}"
-        ) from error
+    return _restarted_into(intent, good)
+
+
+@changes
+def undo(intent: Intent) -> Identity:
+    """Make the release current again that the last roll-back left, and restart the target into it.
+
+    `@playbook` does it by itself, where a roll-back made it worse (MadeWorse). Raises as every change does: Refused where
+    another release is current than that roll-back made so, or the target keeps its releases itself.
+    """
+    if reading.keeps_releases(intent.target):
+        raise Refused(f"{intent.target.id} keeps its releases itself: a person goes forward again, by its own tool")
+    expected = intent.identity.revision or reading.releases(intent.target).current().id
+    back = releases(intent.target, intent.within, act=intent.act).undo(expected, intent.last_look)
+    return _restarted_into(intent, back)
 
 
 @changes
@@ -81,6 +89,17 @@ def offered(intent: Intent) -> Identity:
         return cast("Identity", own(intent.identity, intent.last_look))
     finally:
         intent.account.did = getattr(changes_it, "did", "")
+
+
+def _restarted_into(intent: Intent, release: str) -> Identity:
+    """Restart the target into the release, which is current again by now."""
+    intent.account.did = f"release {release} is current again, and {intent.target.id} answered"
+    try:
+        return changer(intent.target, intent.within, act=intent.act).restart(intent.identity, intent.last_look)
+    except (Refused, TemporaryError) as error:  # of the restart nothing was sent; the other release stands
+        raise PermanentError(
+            f"release {release} is current again, and the target was not restarted into it: {error}"
+        ) from error
 
 
 _STEPS: dict[Verb, Change] = {Verb.RESTART: restart, Verb.ROLL_BACK: roll_back, Verb.RUN: run, Verb.OFFERED: offered}

@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from paramedic.catalog.runbook import Runbook
 from paramedic.change.exclusive import AlreadyActed, claimed, happened, mark_of
-from paramedic.change.ladder import rungs_left
+from paramedic.change.ladder import rungs_left, undo_for
 from paramedic.change.run import ACT_WITHIN, Cancelled, GivenUp, PlaybookRun, Proposed
-from paramedic.errors import CannotSee, PermanentError, Refused, TemporaryError
+from paramedic.errors import CannotSee, MadeWorse, PermanentError, Refused, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.incidents.incident import name as incident_name
 from paramedic.incidents.outcome import Ending, Outcome
@@ -30,10 +30,11 @@ from paramedic.machine import parent_death
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
 from paramedic.remediation.proposal import Proposal
-from paramedic.store import StoreUnavailable, attempts, incidents, lifecycle, runbook_versions
+from paramedic.store import StoreUnavailable, acts, attempts, incidents, lifecycle, runbook_versions
 from paramedic.text.redaction import hush_logging
 from paramedic.text.sanitize import one_line
 from tasks import run_cache
+from tasks.act import undo
 from tasks.answers import name_of
 from tasks.current_run import working_on
 from tasks.escalate import hand_over
@@ -189,11 +190,7 @@ def outcome_of(story: Story, run: PlaybookRun) -> Outcome:
     """The function's outcome; on any error the incident is handed over with the reason."""
     incident = run.incident
     try:
-        try:
-            return _ended(story(incident, run.runbook))
-        except AlreadyActed as before:
-            run.say(f"{before.act.words} is verified now, and not repeated")
-            return _settle(run, before) or _ended(story(incident, run.runbook))
+        return _played(story, run)
     except Proposed as observed:
         return _observed(incident, observed.proposal)
     except (GivenUp, StoreUnavailable):
@@ -211,6 +208,33 @@ def outcome_of(story: Story, run: PlaybookRun) -> Outcome:
     except Exception as error:  # the process's edge: a bug in a flow must not end in silence (P5)
         log.exception("the playbook failed")
         return hand_over(incident, because=f"the playbook failed: {type(error).__name__}: {error}")
+
+
+def _played(story: Story, run: PlaybookRun) -> Outcome:
+    """The story's outcome, also of one that goes on after an earlier attempt's act, or has to undo its own."""
+    try:
+        try:
+            return _ended(story(run.incident, run.runbook))
+        except AlreadyActed as before:
+            run.say(f"{before.act.words} is verified now, and not repeated")
+            return _settle(run, before) or _ended(story(run.incident, run.runbook))
+    except MadeWorse as error:
+        return _stopped(run, error)
+
+
+def _stopped(run: PlaybookRun, worse: MadeWorse) -> Outcome:
+    """Undo the change that made it worse, where it can be undone, and hand over; nothing else is tried."""
+    words, undoing = str(worse), undo_for(run, str(worse))
+    if undoing is not None:
+        try:
+            with claimed(run, run.incident.target):
+                undo(run.incident.target, undoing)
+            with run.store.read() as tx:
+                is_done = acts.of(tx, run.incident.number)[-1].result == "done"
+            words = f"{words}; {'what was changed was undone' if is_done else 'whether it was undone is open'}"
+        except (Refused, TemporaryError, PermanentError) as error:
+            words = f"{words}; it was not undone: {error}"
+    return hand_over(run.incident, because=words)
 
 
 def _ended(outcome: object) -> Outcome:

@@ -174,6 +174,11 @@ class FakeWorld:
         self.sent(last_look)
         return "r1"
 
+    def undo(self, _expected: str, last_look: Callable[[], None]) -> str:
+        """As a release folder would, to r2 again."""
+        self.sent(last_look)
+        return "r2"
+
     def run(self, last_look: Callable[[], None]) -> None:
         """As a declared command would."""
         self.sent(last_look)

@@ -2,16 +2,19 @@
 
 import time
 from datetime import timedelta
+from typing import Any
 
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.withdrawal import stricter
+from paramedic.change import figures
 from paramedic.change.look import measure
 from paramedic.change.second_look import keep_what_is_seen
 from paramedic.change.seen_log import SeenLog
-from paramedic.errors import CannotSee
+from paramedic.errors import CannotSee, MadeWorse
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
+from paramedic.remediation.figures import Figure
 from paramedic.remediation.health import Sight
 from paramedic.store import incidents
 from tasks.answers import Answer, yes_or_no
@@ -28,8 +31,9 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     """Whether all conditions of the breach hold for `stable` without a break, within `within` from now.
 
     Fresh samples of the target itself; one that sees nothing proves nothing and restarts the stretch. Raises CannotSee
-    where the last look that was not well saw nothing: that the remedy did not help is not known either. Where it does not
-    hold, what the target shows then is kept as evidence (`paramedic.change.second_look`).
+    where the last look that was not well saw nothing: that the remedy did not help is not known either. Raises MadeWorse where
+    it does not hold and a figure is clearly worse than before the change: `@playbook` undoes what can be undone. Where it does
+    not hold, what the target shows then is kept as evidence (`paramedic.change.second_look`).
     """
     run = current_run()
     run.forget_samples()
@@ -64,15 +68,24 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
         raise CannotSee(f"{words}. No other remedy is tried")
     words = f"not well for {spoken(verify.stable)} on end: {why}"
     run.say(f"it did not help: {words}")
-    _append_to_timeline(incident, what="verification.failed", reason=words, seen=why)
+    found = _append_to_timeline(incident, what="verification.failed", reason=words, seen=why)
     keep_what_is_seen(run, why)
     kill_point("verified", incident.target)
+    if worse := [figure.words for figure in found if figure.worse]:
+        raise MadeWorse(f"it is worse than before the change: {'; '.join(worse)}")
     return False
 
 
-def _append_to_timeline(incident: Incident, *, what: str, reason: str, seen: str | None = None) -> None:
-    """`seen` is what the last sample that was not well saw, apart from the sentence."""
+def _append_to_timeline(incident: Incident, *, what: str, reason: str, seen: str | None = None) -> list[Figure]:
+    """Returns the figures of the last change. `seen` is what the last sample that was not well saw, apart from the sentence."""
     run = current_run()
-    data = None if seen is None else {"seen": seen}
+    data: dict[str, Any] = {} if seen is None else {"seen": seen}
     with run.store.record() as tx:
-        incidents.append_to_timeline(tx, incident.number, actor=run.holder, what=what, reason=reason, data=data)
+        kept = figures.keep_after(tx, run)
+        if kept is not None and kept[1]:
+            data |= {"of_act": kept[0].id, "figures": [figure.as_json() for figure in kept[1]]}
+        incidents.append_to_timeline(tx, incident.number, actor=run.holder, what=what, reason=reason, data=data or None)
+    found = [] if kept is None else kept[1]
+    for figure in found:
+        run.say(figure.words)
+    return found

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from paramedic.change import figures
 from paramedic.change.claim_keeper import ClaimKeeper
 from paramedic.change.limits import pinned_and_current
 from paramedic.change.look import measure
@@ -128,6 +129,7 @@ def _intend(run: PlaybookRun, keeper: ClaimKeeper, name: str, remedy: Remedy, id
     """Write the intent and return the act. Raises Refused, which is on the trail too, where a guardrail refuses."""
     pinned, current = pinned_and_current(run, remedy)  # before: a disk that hangs must hold no lock of the store
     around = look_around(run, pinned, current)
+    measured = figures.before(run)
     with run.store.record() as tx:
         judged = intents.intend(
             tx,
@@ -139,6 +141,7 @@ def _intend(run: PlaybookRun, keeper: ClaimKeeper, name: str, remedy: Remedy, id
             limits=pinned,
             today=current,
             around=around,
+            figures=measured,
         )
     if isinstance(judged, Refusal):
         run.say(f"{name} of {run.target.id} is refused by the guardrail {judged.guardrail}: {judged.reason}")

@@ -4,8 +4,8 @@ from paramedic.change import cause
 from paramedic.change.run import PlaybookRun
 from paramedic.remediation.cause import Verdict
 from paramedic.remediation.guardrail_judgements import had_before
-from paramedic.remediation.remedy import Remedy
-from paramedic.store import Tx, attempts, guardrail_facts, incidents
+from paramedic.remediation.remedy import Remedy, undo_of
+from paramedic.store import Tx, acts, attempts, guardrail_facts, incidents
 
 
 def suits(run: PlaybookRun, remedy: Remedy) -> bool:
@@ -35,6 +35,23 @@ def _tried(tx: Tx, run: PlaybookRun, remedy: Remedy) -> str:
     earlier = guardrail_facts.had_before(tx, run.incident.number, run.target.id, remedy.rung)
     what = "it was tried before" if earlier is None else had_before(earlier, tx.now)
     return f"{what}, and no rung is tried twice"
+
+
+def undo_for(run: PlaybookRun, why: str) -> Remedy | None:
+    """What undoes the incident's last change, granted to this attempt and its reason on the timeline; None where nothing can."""
+    with run.store.record() as tx:
+        done = [act for act in acts.since_begun(tx, run.still_ours(tx)) if act.result != "not_sent"]
+        rung = done[-1].rung if done and done[-1].attempt == run.attempt else None
+        remedy = next((one for one in run.runbook.remedies if one.rung == rung), None)
+        undoing = None if remedy is None else undo_of(remedy)
+        if undoing is None:
+            return None
+        attempts.grant_undo(tx, run.incident.number, run.attempt, undoing.rung)
+        data = {"of_act": done[-1].id, "rung": undoing.rung}
+        incidents.append_to_timeline(
+            tx, run.incident.number, actor=run.holder, what="undo.chosen", reason=f"{undoing.name}: {why}", data=data
+        )
+    return undoing
 
 
 def rungs_left(run: PlaybookRun) -> bool:

@@ -30,8 +30,9 @@ def pinned_and_current(run: PlaybookRun, remedy: Remedy) -> tuple[Guardrails, Gu
     transaction. From here on the target counts as well only by the conditions of both versions. Raises StoreUnavailable,
     and PermanentError where a roll-back finds its release folder out of order.
     """
-    current, today = current_limits(run.settings, run.store, run.incident, run.own, run.target, remedy)
-    pinned = replace(run.runbook.guardrails.of(remedy), site=current.site)
+    of_ladder = remedy.undoes or remedy  # what allows a remedy allows to undo it
+    current, today = current_limits(run.settings, run.store, run.incident, run.own, run.target, of_ladder)
+    pinned = replace(run.runbook.guardrails.of(of_ladder), site=current.site)
     if today is not None:
         run.runbook = proof_of_both(run.own, today)
     if remedy.verb is Verb.ROLL_BACK and reading.releases(run.target).current().reversible is None:

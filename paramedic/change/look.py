@@ -64,7 +64,7 @@ def _process(run: PlaybookRun) -> Health | None:
     if limit is None:
         return None
     try:
-        resident = reading.resident_memory(run.target, identity)
+        run.resident = resident = reading.resident_memory(run.target, identity)
     except (TemporaryError, PermanentError) as error:
         return Health(Sight.UNKNOWN, f"its memory cannot be read: {error}")
     if resident >= limit:

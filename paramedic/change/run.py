@@ -70,6 +70,9 @@ class PlaybookRun:
     samples: dict[str, list[Sample]] = field(default_factory=dict, init=False)  # of the runbook's checks, by their name
     looks: dict[str, list[Sample]] = field(default_factory=dict, init=False)  # of those, what this run saw itself
     fresh: bool = field(default=False, init=False)  # only samples that this run takes from now on count
+    resident: int | None = field(
+        default=None, init=False
+    )  # bytes that the target held at the last look, where it was asked
     own: Runbook = field(init=False)  # as the incident began with it; `runbook` may ask for more proof
 
     def __post_init__(self) -> None:
@@ -91,6 +94,7 @@ class PlaybookRun:
         """Count only fresh samples from now on: samples from before an act prove nothing about the time after it."""
         self.samples.clear()
         self.looks.clear()
+        self.resident = None
         self.fresh = True
 
     @contextmanager

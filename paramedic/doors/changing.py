@@ -33,6 +33,9 @@ class Releases(Protocol):
         `approved`: a person has approved this very roll-back. `last_look` and the errors are as at `TargetChanger.restart`.
         """
 
+    def undo(self, expected: str, last_look: Callable[[], None]) -> str:
+        """Go forward again from `expected`, which the last roll-back made current, to the release that it left, and say which."""
+
 
 def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30), *, act: str | None = None) -> Releases:
     """The Releases of this target. Raises PermanentError if its kind keeps none and services.yaml names no folder for them.

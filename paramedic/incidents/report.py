@@ -190,15 +190,21 @@ def _done(story: Story) -> Iterator[str]:
         result = "its outcome is open" if act["result"] is None else f"{act['result']}: {act['why'] or 'no reason'}"
         took = f", after {spoken(act['closed_at'] - act['written_at'])}" if act["closed_at"] else ""
         yield (
-            f"- {iso(act['written_at'])[:19]}Z, attempt {act['attempt']}, rung {act['rung']}: {words(act['remedy'])} of "
+            f"- {iso(act['written_at'])[:19]}Z, attempt {act['attempt']}, {_rung(act)}: {words(act['remedy'])} of "
             f"{words(act['target'])}: {words(result)}{took}"
         )
+        for measured in act.get("measured") or ():
+            yield f"  - measured: {words(measured)}"
         agreed = "; ".join(_agreed(story, act["id"]))
         yield f"  - allowed by: {words(agreed or 'every guardrail')}"
     for entry in _refused(story):
         by = f" by the guardrail {entry.data['guardrail']}" if _by_guardrail(entry) else ""
         attempt = f", attempt {words(str(entry.data['attempt']))}" if "attempt" in entry.data else ""
         yield f"- {entry.at[:19]}Z{attempt}: {words(f'{entry.what}{by}: {entry.reason}')}"
+
+
+def _rung(act: Mapping[str, Any]) -> str:
+    return "undoing a rung" if act["remedy"] == "undo" else f"rung {act['rung']}"
 
 
 def _refused(story: Story) -> list[Entry]:

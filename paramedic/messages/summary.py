@@ -10,6 +10,7 @@ from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
 from paramedic.messages.words import short
 from paramedic.remediation.approval import Approval
+from paramedic.remediation.figures import Figure
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
 from paramedic.remediation.proposal import Proposal
@@ -56,6 +57,7 @@ class Change:
     begun_at: datetime
     result: str | None = None
     why: str = ""
+    figures: Sequence[Figure] = ()  # what was measured before it and after it
 
     @property
     def words(self) -> str:
@@ -82,7 +84,7 @@ class Change:
                 return f"its outcome was not seen; {short(self.why)}"
 
 
-_PAST = {"restart": "restarted", "roll_back": "rolled back"}
+_PAST = {"restart": "restarted", "roll_back": "rolled back", "undo": "undid the roll-back of"}
 
 #: Results that say that the target was, or may have been, touched.
 _TOUCHED = (None, "done", "cured", "failed", "unknown", "decided")
@@ -201,7 +203,10 @@ class Summary:
 
     def did(self, times: LocalTime) -> list[str]:
         """What Paramedic did, by name, one line each; what it found after it; and why it did nothing else."""
-        lines = [f"{times.day_and_clock(change.begun_at, near=self.now)}  {change.words}" for change in self.changes]
+        lines = []
+        for change in self.changes:
+            lines.append(f"{times.day_and_clock(change.begun_at, near=self.now)}  {change.words}")
+            lines += [f"  measured: {figure.words}" for figure in change.figures if figure.after is not None]
         for proposal in self.proposals:
             saw = short(f"{proposal.words}, for it saw: {proposal.why}")
             lines.append(f"{times.day_and_clock(proposal.made_at, near=self.now)}  {saw}")

@@ -45,6 +45,7 @@ _IN_WORDS = {
     "person.unreachable": "could not be paged",
     "proposal.judged": "only observed",
     "proposal.made": "only observes",
+    "undo.chosen": "stops, and undoes what made it worse",
     "update.told": "told",
     "verification.blind": "could not see whether it helped",
     "verification.failed": "looked: still not well",

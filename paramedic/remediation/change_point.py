@@ -73,6 +73,14 @@ def _begins(bad: Sequence[float], at: int) -> int:
     return at
 
 
+def are_worse(before: Sequence[float], after: Sequence[float], *, below: bool) -> bool:
+    """Whether the values after are clearly worse than those before, by the same measure; False where either are too few."""
+    if len(before) < FEWEST_BEFORE or len(after) < FEWEST_BEFORE:
+        return False
+    ranks = _ranks([-value if below else value for value in (*before, *after)])
+    return any(apart >= _APART for apart, at in _divisions(ranks) if -at == len(before))
+
+
 def _divisions(ranks: Sequence[float]) -> Iterator[tuple[float, int]]:
     """For each division: how much larger the ranks of its second part are, and where it is, negated: the first counts."""
     count = len(ranks)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from paramedic.machine.clock import spoken
 from paramedic.remediation.cure import LOOKS_AFTER, CureLook, Held
+from paramedic.remediation.remedy import Verb
 
 _PENDING = "pending"  # the look is not due yet, or was not taken
 
@@ -85,6 +86,8 @@ def sum_up(acts: Sequence[_Act], looks: Sequence[CureLook]) -> list[RemedyRecord
     """The record of these acts, for each remedy and target, by their names."""
     results: dict[tuple[str, str], Counter[str]] = {}
     for act in acts:
+        if act.remedy == Verb.UNDO:  # the act that it undoes counts: it was in vain
+            continue
         results.setdefault((act.remedy, act.target), Counter())[_class(act.result)] += 1
     held: dict[tuple[str, str], dict[timedelta, Counter[str]]] = {}
     for look in looks:

@@ -14,6 +14,7 @@ class Verb(StrEnum):
     ROLL_BACK = "roll_back"
     RUN = "run"
     OFFERED = "offered"
+    UNDO = "undo"  # what a remedy before has changed: no ladder names it
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,15 @@ class Remedy:
     deployed_within: timedelta | None = None  # a roll-back on cause: only if something was deployed so recently
     command: str | None = None  # which of the target's commands is run
     offered: str | None = None  # which remedy of its kind's own, beside `restart`
+    undoes: "Remedy | None" = None  # the one of the ladder that is undone
 
     @property
     def name(self) -> str:
         """Its name in the runbook."""
         if self.verb is Verb.RUN:
             return f"run: {self.command}"
+        if self.undoes is not None:
+            return f"undo the {self.undoes.on_trail}"
         if self.offered is not None:
             return self.offered
         if self.verb is Verb.ROLL_BACK:
@@ -54,7 +58,18 @@ class Remedy:
         return "rollback-if-deployed-within" if self.deployed_within is not None else self.name
 
 
-_DONE = {"restart": "restarted", "roll_back": "rolled back"}
+#: A rung so much higher than that of a remedy is the one of its undoing.
+UNDO_RUNG = 1000
+
+
+def undo_of(remedy: Remedy) -> Remedy | None:
+    """What undoes the remedy; None where nothing can: a restart is over."""
+    if remedy.verb is not Verb.ROLL_BACK:
+        return None
+    return Remedy(UNDO_RUNG + remedy.rung, Verb.UNDO, undoes=remedy)
+
+
+_DONE = {"undo": "undid the roll_back of", "restart": "restarted", "roll_back": "rolled back"}
 
 
 def done(remedy: str) -> str:

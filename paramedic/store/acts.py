@@ -1,5 +1,6 @@
 """Changes to production that were begun: the instance of the target that each was meant for, its deadline and its result."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, func, insert, select, true, update
 
 from paramedic.incidents.incident import Incident, name
 from paramedic.machine.clock import iso
+from paramedic.remediation.figures import Figure
 from paramedic.remediation.target import Identity
 from paramedic.store import Tx
 from paramedic.store.claims import Claim
@@ -33,6 +35,7 @@ class Act:
     written_at: datetime
     deadline_at: datetime
     result: str | None
+    figures: tuple[Figure, ...] = ()  # what was measured before it and after it
 
     @property
     def verb(self) -> str:
@@ -81,8 +84,17 @@ def data_for(remedy: str) -> dict[str, str]:
 TOUCHED = ("done", "cured", "failed", "unknown", "decided")
 
 
-def begin(tx: Tx, claim: Claim, *, rung: int, remedy: str, identity: Identity, deadline: timedelta) -> Act:
-    """A new act, its outcome open."""
+def begin(
+    tx: Tx,
+    claim: Claim,
+    *,
+    rung: int,
+    remedy: str,
+    identity: Identity,
+    deadline: timedelta,
+    figures: Sequence[Figure] = (),
+) -> Act:
+    """A new act, its outcome open; `figures` is what was measured before it."""
     act: int = tx.conn.execute(
         insert(acts)
         .values(
@@ -96,6 +108,7 @@ def begin(tx: Tx, claim: Claim, *, rung: int, remedy: str, identity: Identity, d
             identity=identity.as_json(),
             written_at=tx.now,
             deadline_at=tx.now + deadline,
+            figures=[figure.as_json() for figure in figures],
         )
         .returning(acts.c.id)
     ).scalar_one()
@@ -123,6 +136,12 @@ def close(tx: Tx, act: Act, *, result: str, why: str, actor: str, identity: Iden
         data={"act": act.id, "identity": identity.as_json() if identity else None} | data_for(act.remedy),
     )
     return changed.rowcount == 1
+
+
+def keep_figures(tx: Tx, act: Act, figures: Sequence[Figure]) -> None:
+    """Keep what was measured before the act and after it, in place of what is kept."""
+    kept = [figure.as_json() for figure in figures]
+    tx.conn.execute(update(acts).where(acts.c.id == act.id).values(figures=kept))
 
 
 def open_on(tx: Tx, target: str, *overlapping: str) -> Act | None:
@@ -163,8 +182,9 @@ def get(tx: Tx, act: int) -> Act:
 
 
 def _act(row: Row[Any]) -> Act:
-    values = {field: getattr(row, field) for field in Act.__slots__ if field != "identity"}
-    return Act(**values, identity=Identity.from_json(row.identity))
+    values = {field: getattr(row, field) for field in Act.__slots__ if field not in {"identity", "figures"}}
+    figures = tuple(Figure.from_json(kept) for kept in row.figures or ())
+    return Act(**values, identity=Identity.from_json(row.identity), figures=figures)
 
 
 def cures(tx: Tx, target: str, within: timedelta) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row, exists, func, insert, or_, select, update
 
 from paramedic.incidents.incident import Incident, State
+from paramedic.remediation.remedy import UNDO_RUNG
 from paramedic.store import Tx, approvals, incidents, outbox
 from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import acts, attempts, grants
@@ -68,7 +69,7 @@ def without_work(tx: Tx, *, number: int | None = None) -> list[int]:
 
 def rungs_of(tx: Tx, number: int) -> int:
     """The number of remedies on its ladder."""
-    query = select(func.max(grants.c.rung)).where(grants.c.incident == number)
+    query = select(func.max(grants.c.rung)).where(grants.c.incident == number, grants.c.rung < UNDO_RUNG)
     return tx.conn.execute(query).scalar_one() or 0
 
 
@@ -76,6 +77,14 @@ def is_granted(tx: Tx, number: int, attempt: int, rung: int) -> bool:
     """Whether this attempt still has the grant for this rung: neither spent, by it or an earlier one, nor revoked."""
     mine = (grants.c.incident == number) & (grants.c.attempt == attempt) & (grants.c.rung == rung)
     return tx.conn.execute(select(grants.c.state).where(mine)).scalar_one_or_none() == "open"
+
+
+def grant_undo(tx: Tx, number: int, attempt: int, rung: int) -> None:
+    """Permit this attempt to undo what it did, once; `rung` is that of the undoing. Idempotent; nothing is granted anew."""
+    mine = (grants.c.incident == number) & (grants.c.attempt == attempt) & (grants.c.rung == rung)
+    if tx.conn.execute(select(grants.c.state).where(mine)).first() is None:
+        target = incidents.get(tx, number).target
+        tx.conn.execute(insert(grants).values(incident=number, attempt=attempt, rung=rung, target=target, state="open"))
 
 
 def raise_attempt(

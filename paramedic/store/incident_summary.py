@@ -11,6 +11,7 @@ from paramedic.incidents.incident import Incident, name
 from paramedic.messages.compose import mitigations
 from paramedic.messages.summary import PAST_LIMIT, Change, Condition, NextPage, Summary, Told
 from paramedic.oncall.on_call import Oncall
+from paramedic.remediation.figures import Figure
 from paramedic.store import (
     Tx,
     approvals,
@@ -99,7 +100,8 @@ def _open_changes(tx: Tx, incident: Incident) -> Iterator[Change]:
 
 
 def _change(row: Any) -> Change:
-    return Change(row.remedy, row.target, name(row.incident), row.written_at, row.result, row.why or "")
+    figures = tuple(Figure.from_json(kept) for kept in row.figures or ())
+    return Change(row.remedy, row.target, name(row.incident), row.written_at, row.result, row.why or "", figures)
 
 
 def _told(tx: Tx, number: int) -> Iterator[Told]:

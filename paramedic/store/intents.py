@@ -1,6 +1,6 @@
 """The intent before a change to production, with every guardrail read in its transaction (P9)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from paramedic.alerts.alert import Severity
 from paramedic.machine.clock import iso
+from paramedic.remediation.figures import Figure
 from paramedic.remediation.guardrail import Case, Refusal
 from paramedic.remediation.guardrail_rules import Guardrails, agreed, judge
 from paramedic.remediation.health import Health, Sight
@@ -86,11 +87,12 @@ def intend(
     limits: Guardrails,
     today: Guardrails | None = None,
     around: Around = NOTHING_AROUND,
+    figures: Sequence[Figure] = (),
 ) -> Act | Refusal:
     """Write the intent and spend the grant, or write the refusal, in one transaction of `Store.record`.
 
     `limits` are those of the incident's own runbook, `today` those of its file as it is now: both must agree. `around` is
-    what was read of the target's surroundings just before.
+    what was read of the target's surroundings just before, `figures` what was measured of the target.
     """
     asked = _Asked(claim, rung, remedy, identity, around)
     refusal, words = _judged(tx, asked, limits=limits, today=today)
@@ -99,7 +101,7 @@ def intend(
         breakers.refused(tx, claim, remedy, refusal)
         return refusal
     tx.conn.execute(update(grants).where(*grant_of(claim, rung)).values(state="spent"))
-    act = acts.begin(tx, claim, rung=rung, remedy=remedy, identity=identity, deadline=deadline)
+    act = acts.begin(tx, claim, rung=rung, remedy=remedy, identity=identity, deadline=deadline, figures=figures)
     append(
         tx,
         actor=claim.holder,

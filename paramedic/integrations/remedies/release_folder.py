@@ -53,6 +53,7 @@ class _Past:
 
     moves: tuple[str, ...]
     releases: dict[str, Release]
+    left: str | None  # the release that the last move left, where it was a roll-back
 
 
 class Reader:
@@ -131,21 +132,37 @@ class Changer:
             if now.id != expected:
                 raise Refused(f"{target.id} runs release {now.id} now, and {expected} was judged")
             before = _judged(target, folder, past, now, approved=approved)
-            line = {
-                "what": "rolled-back",
-                "release": before.id,
-                "left": now.id,
-                "at": iso(utc_now()),
-                "by": "paramedic",
-            }
-            with _beside(target, folder, f"releases/{before.id}"):
-                last_look()
-                if boottime() >= deadline:
-                    raise Refused(f"the {spoken(self._total)} for rolling {target.id} back were over before it began")
-                if (found := _link(target, folder)) != expected:
-                    raise Refused(f"somebody else has just made {found} the current release of {target.id}")
-                _move(target, folder, log, line)
+            self._go(folder, log, now.id, before.id, last_look, deadline)
             return before.id
+
+    def undo(self, expected: str, last_look: Callable[[], None]) -> str:
+        """Go forward again from `expected`, which the last roll-back made current, to the release that it left; say which.
+
+        As `roll_back` otherwise. Refused: another release is current, or the last line about a move is of no roll-back to it.
+        """
+        target, deadline = self._target, boottime() + self._total.total_seconds()
+        with _opened(target, self._transport) as folder, _locked(target, folder) as log:
+            past = _past(target, folder)
+            now = _link(target, folder)
+            if now != expected or past.left is None or past.moves[-1] != expected:
+                raise Refused(f"{target.id} runs release {now} now, and {LOG} tells last of no roll-back to {expected}")
+            if (why := _lies(folder, past.left)) is not None:
+                raise Refused(f"the release {past.left} of {target.id}, which was left, {why or 'is gone'}")
+            self._go(folder, log, expected, past.left, last_look, deadline)
+            return past.left
+
+    def _go(  # noqa: PLR0917 - from where to where, and until when
+        self, folder: Folder, log: LockedFile, left: str, to: str, last_look: Callable[[], None], deadline: float
+    ) -> None:
+        target = self._target
+        line = {"what": "rolled-back", "release": to, "left": left, "at": iso(utc_now()), "by": "paramedic"}
+        with _beside(target, folder, f"releases/{to}"):
+            last_look()
+            if boottime() >= deadline:
+                raise Refused(f"the {spoken(self._total)} for rolling {target.id} back were over before it began")
+            if (found := _link(target, folder)) != left:
+                raise Refused(f"somebody else has just made {found} the current release of {target.id}")
+            _move(target, folder, log, line)
 
 
 def _move(target: Target, folder: Folder, log: LockedFile, line: dict[str, str]) -> None:
@@ -217,6 +234,7 @@ def _last(past: _Past, name: str) -> int:
 def _past(target: Target, folder: Folder) -> _Past:
     """What the log tells of each release, and in which order they were current. Raises PermanentError at a bad line."""
     moves: list[str] = []
+    left: str | None = None
     releases: dict[str, Release] = {}
     for number, text in enumerate(_lines(target, folder), 1):
         try:
@@ -232,6 +250,7 @@ def _past(target: Target, folder: Folder) -> _Past:
         match line.what:
             case "deployed":
                 moves.append(release.id)
+                left = None
                 # Deployed again it is judged again; a mark that a later deployment does not repeat is not for ever.
                 release = Release(release.id, line.at, line.reversible, healthy=None)
             case "rolled-back":
@@ -242,7 +261,7 @@ def _past(target: Target, folder: Folder) -> _Past:
             case "healthy" | "bad":
                 release = replace(release, healthy=line.what == "healthy")
         releases[release.id] = release
-    return _Past(tuple(moves), releases)
+    return _Past(tuple(moves), releases, left)
 
 
 def _unknown(name: str) -> Release:

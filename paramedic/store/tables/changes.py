@@ -44,6 +44,7 @@ acts = Table(
     Column("result", String(16)),  # null while its outcome is open
     Column("why", Words),
     Column("closed_at", Moment),
+    Column("figures", JSON),  # what was measured before it and after it; null: nothing
     Index("acts_target", "target", "written_at"),
     Index("acts_written", "written_at"),
     # P4: an act whose outcome is open blocks its target, and the database itself refuses a second one.

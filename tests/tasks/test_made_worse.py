@@ -1,0 +1,246 @@
+"""A remedy that made it worse is undone where it can be, by a change with an intent of its own, and nothing else is tried."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from databases import Clock
+from deployed_releases import Deployed
+from incident_states import PEOPLE
+from playbook_runs import playbook_run
+from prefect.tasks import Task
+from store_states import alert
+
+from flows.restore_service import restore_service
+from paramedic.catalog.library import open_library
+from paramedic.change import claim_keeper, exclusive, guarded
+from paramedic.change.run import PlaybookRun
+from paramedic.checks.check import CheckAtTarget, Sample
+from paramedic.dispatch.events import called
+from paramedic.doors import reading
+from paramedic.errors import OutcomeUnknown, TemporaryError
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.kinds.process_target import process_identity
+from paramedic.remediation.health import Health, Sight
+from paramedic.remediation.target import Identity
+from paramedic.settings import Settings
+from paramedic.store import Store, acts, attempts, checks, incidents, kill_switch, lifecycle, trail
+from paramedic.store.acts import Act
+from paramedic.store.runbook_versions import Plan
+from tasks import act, detect, verify
+from tasks.current_run import working_on
+from tasks.playbook import outcome_of
+
+TARGET = "web-1/shop"
+FEW, MANY = [0] * 9 + [1], [1]  # errors: one in ten, and each
+SERVICES = """\
+services:
+  shop:
+    owner: delivery
+    targets: [{host: web-1, supervisord: {program: shop, address: "unix:///nowhere/at/all"}, releases: RELEASES}]
+"""
+RUNBOOK = """\
+---
+runbook: shop-errors
+service: shop
+when: [{alert: ShopErrors}, {check: 'tcp://{host}:80', error_rate: {critical: 3%, for: 0s}, every: 5s}]
+mode: act
+playbook: restore-service
+with:
+  target: {supervisord: shop, host: "{instance}"}
+  remedies: [rollback, restart]
+  verify: {check: error_rate, stable: 1m, within: 2m}
+---
+**Meaning.** It answers with errors.
+**Impact.** Some cannot buy.
+## Diagnosis
+Look.
+## Mitigation
+Restart it.
+"""
+
+
+@dataclass
+class Shop:
+    """The shop: every look finds it failing, with these errors, as whatever is done to it turns out."""
+
+    store: Store
+    clock: Clock
+    run: PlaybookRun
+    folder: Deployed
+    errors: list[int]
+    meanwhile: Callable[[], None] = lambda: None
+    restarts: list[str] = field(default_factory=list)
+    cannot: Exception | None = None
+
+    def look(self, run: PlaybookRun) -> Health:
+        number = len(run.samples.setdefault("tcp", []))
+        error = float(self.errors[number % len(self.errors)])
+        run.samples["tcp"].append(Sample(self.clock.now(), {"latency": 0.1, "error": error}, "as it is"))
+        return Health(Sight.FAILING, "answered 503")
+
+    def restart(self, identity: Identity, last_look: Callable[[], None]) -> Identity:
+        if self.cannot is not None:
+            raise self.cannot
+        last_look()
+        self.restarts.append(self.folder.current())
+        return reading.identity(self.run.target)
+
+    def play(self) -> Outcome:
+        story: Any = restore_service.fn.story  # type: ignore[attr-defined]
+        with working_on(self.run):
+            return outcome_of(story, self.run)
+
+    def acts(self) -> list[Act]:
+        with self.store.read() as tx:
+            return acts.of(tx, self.run.incident.number)
+
+    def entries(self, what: str) -> list[Any]:
+        with self.store.read() as tx:
+            return [entry for entry in trail.entries(tx) if entry.what == what]
+
+
+@pytest.fixture
+def shop(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Shop]:
+    folder = Deployed(tmp_path / "app")
+    folder.deploy("v6", healthy=True, reversible=True)
+    folder.deploy("v7", reversible=True)
+    books = tmp_path / "runbooks"
+    books.mkdir()
+    (books / "services.yaml").write_text(SERVICES.replace("RELEASES", str(folder.folder)))
+    (books / "oncall.yaml").write_text(PEOPLE)
+    monkeypatch.setattr(Task, "__call__", lambda task, *args, **kwargs: task.fn(*args, **kwargs))
+    for module in (guarded, exclusive, claim_keeper, verify, detect):
+        monkeypatch.setattr(module, "boottime", clock.steady)
+
+    def made(*, remedies: str = "[rollback, restart]", errors: list[int] = MANY) -> Shop:
+        (books / "shop-errors.md").write_text(RUNBOOK.replace("[rollback, restart]", remedies))
+        settings = Settings(data=tmp_path, runbooks=books, lease="1d")
+        library = open_library(settings)
+        runbook, target = library.runbooks["shop-errors"], library.services.targets[TARGET]
+        plan = Plan(runbook.name, runbook.version, runbook.text, rungs=len(runbook.remedies))
+        placed = CheckAtTarget(runbook.name, runbook.checks[0], target)
+        for error in FEW:
+            clock.advance(timedelta(seconds=5))
+            with timed.record() as tx:
+                checks.record(
+                    tx, placed, Sample(tx.now, {"latency": 0.1, "error": error}, ""), blind=False, mass_limit=99
+                )
+        with timed.record() as tx:
+            number = lifecycle.open_incident(
+                tx, alert("ShopErrors"), service="shop", target=TARGET, policy="default", reason="it is new", plan=plan
+            ).number
+            assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
+            incident = incidents.get(tx, number)
+        run = playbook_run(timed, settings, incident, runbook, target)
+        one = Shop(timed, clock, run, folder, errors)
+
+        def sleep(seconds: float) -> None:
+            clock.advance(timedelta(seconds=5))
+            one.meanwhile()
+
+        for module in (verify, detect, exclusive, guarded):
+            monkeypatch.setattr(module, "time", SimpleNamespace(sleep=sleep))
+        for module in (verify, detect):
+            monkeypatch.setattr(module, "measure", one.look)
+        owner = SimpleNamespace(identity=lambda: process_identity(100 + len(one.restarts), 1.0, "RUNNING"))
+        monkeypatch.setattr(reading, "reader", lambda _: owner)
+        monkeypatch.setattr(act, "changer", lambda *_, **__: one)
+        return one
+
+    return made
+
+
+def test_a_roll_back_that_made_it_worse_is_undone_and_a_person_gets_it(shop: Callable[..., Shop]) -> None:
+    one = shop()
+    outcome = one.play()
+    assert outcome.ending is Ending.HANDED_OVER
+    assert outcome.because == (
+        "it is worse than before the change: error_rate of shop-errors/tcp: 10% before, 100% after, which is worse; "
+        "what was changed was undone"
+    )
+    assert (one.folder.current(), one.restarts) == ("releases/v7", ["releases/v6", "releases/v7"])
+    assert [(done.remedy, done.result) for done in one.acts()] == [("roll_back", "done"), ("undo", "done")]
+    assert [entry.phase for entry in one.entries("undo")] == ["intent"]
+    [chosen] = one.entries("undo.chosen")
+    assert called(chosen) == "undo.chosen"
+    assert chosen.reason.startswith("undo the roll_back: it is worse than before the change: ")
+    with one.store.read() as tx:
+        assert incidents.get(tx, 1).ending is Ending.HANDED_OVER
+        assert attempts.rungs_of(tx, 1) == 2, "its undoing is no rung of the ladder"
+
+
+def test_each_remedy_keeps_what_was_measured_before_and_after_it(shop: Callable[..., Shop]) -> None:
+    one = shop()
+    one.play()
+    [figure] = one.acts()[0].figures
+    assert (figure.name, figure.before, figure.after, figure.worse) == (
+        "error_rate of shop-errors/tcp",
+        10.0,
+        100.0,
+        True,
+    )
+    assert (figure.looks_before, figure.looks_after) == (10, 24)
+    [failed] = one.entries("verification.failed")
+    assert called(failed) == "verification.failed", "it is no event of an act"
+    assert failed.data["of_act"] == one.acts()[0].id
+    assert failed.data["figures"] == [figure.as_json()]
+
+
+def test_what_cannot_be_undone_is_left_and_nothing_else_is_tried(shop: Callable[..., Shop]) -> None:
+    one = shop(remedies="[restart, rollback]")
+    outcome = one.play()
+    assert outcome.ending is Ending.HANDED_OVER
+    assert outcome.because.endswith("which is worse")
+    assert [done.remedy for done in one.acts()] == ["restart"]
+    assert one.folder.current() == "releases/v7"
+
+
+def test_what_is_no_worse_goes_on_to_the_next_rung(shop: Callable[..., Shop]) -> None:
+    one = shop(errors=FEW)
+    outcome = one.play()
+    assert outcome.because == "no remedy of the ladder is left, still failing"
+    assert [done.remedy for done in one.acts()] == ["roll_back", "restart"]
+    assert one.folder.current() == "releases/v6"
+
+
+def test_a_guardrail_may_refuse_to_undo_as_it_may_any_change(shop: Callable[..., Shop]) -> None:
+    one = shop()
+
+    def stop() -> None:
+        one.meanwhile = lambda: None
+        with one.store.record() as tx:
+            kill_switch.pause(tx, by="ada", reason="hands off")
+
+    one.meanwhile = stop
+    outcome = one.play()
+    assert "; it was not undone: undo of web-1/shop: acting is paused: everything, by ada since" in outcome.because
+    assert one.folder.current() == "releases/v6"
+    assert [done.remedy for done in one.acts()] == ["roll_back"]
+
+
+def test_an_undoing_of_which_nobody_knows_the_end_says_so_and_blocks_the_target(shop: Callable[..., Shop]) -> None:
+    one = shop()
+
+    def unknown() -> None:
+        one.cannot = OutcomeUnknown("the connection was cut")
+
+    one.meanwhile = unknown
+    assert one.play().because.endswith("; whether it was undone is open")
+    assert [(done.remedy, done.result) for done in one.acts()][-1] == ("undo", None)
+
+
+def test_an_undoing_whose_restart_fails_says_what_stands(shop: Callable[..., Shop]) -> None:
+    one = shop()
+
+    def fails() -> None:
+        one.cannot = TemporaryError("no answer")
+
+    one.meanwhile = fails
+    outcome = one.play()
+    assert "it was not undone: release v7 is current again, and the target was not restarted into it" in outcome.because
+    assert [(done.remedy, done.result) for done in one.acts()][-1] == ("undo", "failed")

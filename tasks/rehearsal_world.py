@@ -63,7 +63,7 @@ class FakeWorld:
                 {
                     "changer": lambda *_, **__: _Changer(self),
                     "command": lambda *_, **__: self,
-                    "releases": lambda *_: self,
+                    "releases": lambda *_, **__: self,
                 },
             ),
             (diagnose, {"show": lambda *_, **__: None}),

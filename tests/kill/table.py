@@ -184,7 +184,7 @@ OVER_SSH = (
     "rollback-process-at-outcome_written",
 )
 
-#: What the other machine decides: whether an act goes on when the connection is cut.
+#: What is made of an act whose connection died with its run.
 SHORT_OVER_SSH = ("process-at-act_sent", "rollback-process-at-act_sent")
 
 

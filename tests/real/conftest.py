@@ -1,8 +1,11 @@
 """A systemd for the tests of one module, the units of one test, and both ways to a machine."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
+from databases import Postgres
 from systemd_container import PidOne
 from systemd_units import Units, systemd
 
@@ -39,3 +42,33 @@ def nothing_warm() -> Iterator[None]:
 
     yield
     ssh_connection.close_all()
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at a database has the time of a busy machine."""
+    from postgres_sessions import PATIENCE  # psycopg: only who asks for it pays
+
+    from paramedic.integrations.targets import postgres
+
+    monkeypatch.setattr(postgres, "LOOK", PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def server(postgres: Postgres) -> Postgres:
+    """A PostgreSQL with the roles of applications, and Paramedic's own."""
+    from postgres_sessions import ROLES
+
+    postgres.run(ROLES)
+    return postgres
+
+
+@pytest.fixture
+def sessions(server: Postgres) -> Iterator[Any]:
+    """Those of one database (`postgres_sessions.Sessions`)."""
+    from postgres_sessions import Sessions
+
+    with ExitStack() as stack:
+        made = Sessions(server, stack)
+        yield made
+    server.run(f"DROP DATABASE {made.database} WITH (FORCE)")

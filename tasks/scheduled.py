@@ -101,7 +101,8 @@ def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
         if parent_death.VARIABLE in os.environ:
             parent_death.die_with_parent()
         due = flow_run.scheduled_start_time
-        late = max(timedelta(0), utc_now() - due) if due is not None else timedelta(0)
+        # Prefect's moment is of a class of its own, whose differences do not know every operator of a timedelta.
+        late = timedelta(seconds=max(0.0, (utc_now() - due).total_seconds() if due is not None else 0.0))
         try:
             return _state_of(story, _load(name, run, late), late=late if late >= timedelta(seconds=run.every) else None)
         except GivenUp as error:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from databases import migrated
 from fake_service import Service, service
+from prefect.types import DateTime
 
 from flows.health_check import health_check
 from paramedic.checks.threshold import Level
@@ -112,7 +113,7 @@ def test_its_form_in_prefect_has_the_group_and_the_period_and_refuses_a_typo() -
 def test_a_round_that_comes_a_whole_period_late_does_nothing_where_another_has_its_time(
     run: Run, prefect: SimpleNamespace, store: Store
 ) -> None:
-    prefect.scheduled_start_time = utc_now() - timedelta(seconds=60)
+    prefect.scheduled_start_time = DateTime.instance(utc_now() - timedelta(seconds=60))
     with store.write() as tx:
         assert leases.take(tx, "lambda-fails/default", holder="run:other", lease=timedelta(minutes=5))
     state = run(lambda_fails)
@@ -128,7 +129,7 @@ def test_where_every_round_comes_late_one_is_at_work_nevertheless_and_has_time_t
     now, steady = utc_now(), boottime()
     monkeypatch.setattr(module, "utc_now", lambda: now)
     monkeypatch.setattr(module, "boottime", lambda: steady)
-    prefect.scheduled_start_time = now - timedelta(seconds=late)
+    prefect.scheduled_start_time = DateTime.instance(now - timedelta(seconds=late))  # as Prefect has it
     ends: list[float] = []
 
     def story(this: Round) -> str:

@@ -70,7 +70,7 @@ def test_what_no_run_could_use_is_refused(words: str, why: str) -> None:
     ("offered", "asked", "why"),
     [
         ("[state, last-log]", "[journal]", "journal"),
-        ("[restart, stop_and_start]", "[restart, reload]", "write `restart`, `stop_and_start`"),
+        ("[restart, stop_and_start]", "[restart, reload]", "`stop_and_start`"),
         ("[restart, stop_and_start]", "[rollback]", "releases"),
     ],
 )

@@ -89,9 +89,14 @@ class Podman:
         found: Identity = until(f"the state of {name}", seen)
         return found
 
-    def starts(self, name: str) -> int:
-        """How often it has printed that it has begun."""
-        return self.run("logs", name).split().count("begun")
+    def starts(self, name: str, *, least: int = 1) -> int:
+        """How often it has printed that it has begun; a container runs a moment before it prints."""
+
+        def printed() -> int:
+            found = self.run("logs", name).split().count("begun")
+            return found if found >= least else 0
+
+        return int(until(f"{name} says that it has begun", printed))
 
     def end(self) -> None:
         self.service.kill()

@@ -181,7 +181,11 @@ def test_evidence_says_what_it_is_and_what_it_printed_and_none_of_its_secrets(po
     for fact in ("status: running", "plain:1", "killed for memory (OOMKilled): False", "restarts by its policy: 0"):
         assert fact in state
     assert "hunter2" not in state
-    assert sorted(EVIDENCE["last-log"](target, Local()).splitlines()) == ["begun", "stderr: bad"]
+    log = until(
+        "both lines",
+        lambda: found if "bad" in (found := EVIDENCE["last-log"](target, Local())) and "begun" in found else "",
+    )
+    assert sorted(log.splitlines()) == ["begun", "stderr: bad"]
     assert re.fullmatch(
         r"[\d,]+ B of memory, .* of at most [\d,]+ B; processes: \d+", EVIDENCE["memory"](target, Local())
     )
@@ -274,7 +278,7 @@ def test_on_a_host_by_ssh_it_is_looked_at_and_restarted_there(podman: Podman, ss
     after = changing.changer(there, WITHIN, act="act-1").restart(before, agree)
     assert reading.restarted(there, before, after)
     assert (podman.identity("there"), podman.starts("there", least=2)) == (after, 2)
-    assert "begun" in reading.evidence(there, "last-log")
+    assert until("it has printed", lambda: "begun" in reading.evidence(there, "last-log"))
 
 
 def test_a_restart_whose_connection_is_cut_is_carried_out_there(

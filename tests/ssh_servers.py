@@ -152,12 +152,13 @@ class Relay:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """End every connection that there is; new ones are taken."""
+        """End every connection that there is; new ones are taken. What was sent before is passed on, unless it is held up."""
         with self._lock:
             there, self._open = self._open, []
-        for one in there:
+        ends, how = (there[::2], socket.SHUT_RD) if self._flows.is_set() else (there, socket.SHUT_RDWR)
+        for one in ends:  # of a client alone: its last bytes are read, and then both of its connection are shut
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                one.shutdown(how)
 
     def hold(self) -> None:
         self._flows.clear()

@@ -42,7 +42,8 @@ find "$d" -name '*.out' -mtime +1 -delete -o -name '*.err' -mtime +1 -delete -o 
 """
 
 # Printing to us may fail: shells of their own do it, so that SIGPIPE ends nothing else, and errors are said to nobody. The mark
-# is locked for as long as the change is being worked off. The outputs are cut in time: no program fills the disk with them.
+# is locked for as long as the change is being worked off; both locks are free before its end is said. The outputs are cut in
+# time: no program fills the disk with them.
 _CHANGE = """
 exec 2>/dev/null
 say() { (printf '%s %s\\n' "$token" "$*") || :; }
@@ -70,6 +71,7 @@ w=$!
 wait "$p"; c=$?
 kill "$w"
 echo "ended $c" >&8
+exec 8>&- 9>&-
 """
 
 _OUTPUTS = """

@@ -19,7 +19,7 @@ from paramedic.settings import Settings
 from paramedic.store import acts, evidence, incidents, lifecycle, messages, trail
 from paramedic.store.runbook_versions import Plan
 
-pytestmark = [pytest.mark.real, pytest.mark.costly]
+pytestmark = [pytest.mark.real, pytest.mark.long]
 
 #: Answers 404 from its first start on, and 200 from its second one on if `$1` says that a restart helps.
 SHOP = """

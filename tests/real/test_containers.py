@@ -26,7 +26,7 @@ from paramedic.remediation.target import Target
 from paramedic.transports import local_connection, ssh_connection
 from paramedic.transports.local import Local
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.long]
 
 WITHIN = timedelta(minutes=2)
 

@@ -19,9 +19,8 @@ _PAST_BEFORE = 0.1
 #: Values that came this much of the way to the bound before the deployment were becoming worse without it.
 _OF_THE_WAY = 0.25
 
-#: Between the last value before a change and the first one after it so many looks may be missing, or so much time: a busy
-#: machine looks late.
-_LOOKS_APART, _TIME_APART = 3, timedelta(seconds=10)
+#: Between the last value before a change and the first one after it so many looks may be missing.
+_LOOKS_APART = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ def _of_series(series: Series, deployed_at: datetime, apart: timedelta) -> tuple
         return (
             f"{name} became worse at {_clock(shift.first_after)}, {_when(later)} the deployment{_or_near(later, apart)}"
         )
-    if shift.last_before < deployed_at and gap > max(_LOOKS_APART * series.every, _TIME_APART):
+    if shift.last_before < deployed_at and gap > _LOOKS_APART * series.every:
         return f"for {spoken(gap)} around the deployment nothing was seen of {name}"
     was = f"{say(shift.before)} in {shift.looks_before} looks, and {say(shift.after)} in {shift.looks_after}"
     since = f"since {_clock(shift.first_after)}, {spoken(later)} after the deployment"

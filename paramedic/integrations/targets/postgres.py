@@ -226,7 +226,7 @@ class Changer:
                 break
             try:
                 signalled = activity.end(database, self._target.words.scope, session, deadline)
-            except PermanentError as error:  # of this session alone: it says no before it does anything
+            except PermanentError as error:  # of this one alone: it says no before it does anything
                 refused.append(f"{session.words}: {error}")
                 continue
             except TemporaryError as error:

@@ -11,6 +11,7 @@ import pytest
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Room
 from paramedic.machine.open_transaction import Kind, strongest
+from paramedic.store.table_facts import declared
 
 #: What Python itself reports about (`sys.addaudithook`), and which transaction must not be open then. A snapshot may be
 #: written to a file while it is read: it keeps nobody waiting.
@@ -37,6 +38,8 @@ _ONCE = (".py", ".pyc", ".so", "tzdata.zi", "/zoneinfo")
 
 # Every process of ours has found the kinds of targets when it has read services.yaml: no target is known before.
 registry.current().usable(Room.TARGETS)
+# The watchdog and a restore read the store's modules before their transaction begins.
+declared()
 
 _TESTS = str(Path(__file__).parent)
 _STORE = str(Path(__file__).parents[1] / "paramedic" / "store" / "__init__.py")

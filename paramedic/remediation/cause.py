@@ -19,8 +19,9 @@ _PAST_BEFORE = 0.1
 #: Values that came this much of the way to the bound before the deployment were becoming worse without it.
 _OF_THE_WAY = 0.25
 
-#: Between the last value before a change and the first one after it so many looks may be missing.
-_LOOKS_APART = 3
+#: The last value before a deployment may be so many looks old: a breach that began in a longer time was there before it.
+#: How long nothing was seen after it says nothing: a deployment makes its service silent.
+_LOOKS_UNSEEN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +139,13 @@ def _of_series(series: Series, deployed_at: datetime, apart: timedelta) -> tuple
     shift = worsened(values, below=series.below)
     if shift is None or not any(series.past(value) for at, value in values if at >= shift.first_after):
         return f"{len(values)} looks at {name} show no change that could be dated"
-    later, gap = shift.first_after - deployed_at, shift.first_after - shift.last_before
+    later, unseen = shift.first_after - deployed_at, deployed_at - shift.last_before
     if later <= apart:
         return (
             f"{name} became worse at {_clock(shift.first_after)}, {_when(later)} the deployment{_or_near(later, apart)}"
         )
-    if shift.last_before < deployed_at and gap > _LOOKS_APART * series.every:
-        return f"for {spoken(gap)} around the deployment nothing was seen of {name}"
+    if unseen > _LOOKS_UNSEEN * series.every:
+        return f"for {spoken(unseen)} before the deployment nothing was seen of {name}"
     was = f"{say(shift.before)} in {shift.looks_before} looks, and {say(shift.after)} in {shift.looks_after}"
     since = f"since {_clock(shift.first_after)}, {spoken(later)} after the deployment"
     return f"{name} was {was} {since}", shift.first_after

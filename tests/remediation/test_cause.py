@@ -39,6 +39,10 @@ def errors(*numbers: float, first: timedelta) -> Series:
     )
 
 
+def without(series: Series, missing: range) -> Series:
+    return replace(series, values=[value for at, value in enumerate(series.values) if at not in missing])
+
+
 AFTER_IT = errors(*[0] * 41, *[60] * 10, first=-timedelta(minutes=10) + timedelta(seconds=3))
 
 
@@ -154,11 +158,21 @@ def test_kept_values_that_leave_a_doubt_roll_nothing_back(series: Series, doubt:
     )
 
 
-def test_a_breach_that_began_while_nobody_could_see_is_a_doubt() -> None:
-    blind = replace(AFTER_IT, values=[value for value in AFTER_IT.values if not 25 < AFTER_IT.values.index(value) < 41])
-    verdict = judge(facts(series=[blind]))
-    assert not verdict.holds
-    assert "around the deployment nothing was seen of error_rate" in verdict.words
+@pytest.mark.parametrize(("missing", "holds"), [(range(38, 41), True), (range(37, 41), False)], ids=["three", "four"])
+def test_a_breach_that_may_have_begun_unseen_before_the_deployment_is_a_doubt(missing: range, *, holds: bool) -> None:
+    """Looks come every 15 s, the last of them before the deployment 12 s before it."""
+    verdict = judge(facts(series=[without(AFTER_IT, missing)]))
+    assert verdict.holds is holds
+    assert holds or "for 57s before the deployment nothing was seen of error_rate" in verdict.words
+
+
+def test_a_service_that_was_silent_while_it_was_deployed_leaves_no_doubt() -> None:
+    """Eleven looks after the deployment found no value; the last one before it was good."""
+    late = [(at + 10 * EVERY, value) for at, value in AFTER_IT.values[41:]]
+    silent = replace(AFTER_IT, values=[*AFTER_IT.values[:40], *late])
+    verdict = judge(facts(series=[silent]))
+    assert verdict.holds, verdict.words
+    assert "since 2026-01-31T12:02:48Z, 2m 48s after the deployment" in verdict.words
 
 
 def test_a_slow_leak_from_before_the_deployment_is_not_blamed_on_it() -> None:

@@ -83,8 +83,9 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
     if run.waited and (health := measure(run)).sight is not Sight.FAILING:
         raise Refused(f"after the wait it is no longer seen failing: {health.why}")
     identity = reading.identity(run.target)
-    until = boottime() + run.settings.act_deadline.total_seconds()
-    act = _intend(run, keeper, name, remedy, identity)
+    deadline = reading.time_for(run.target, remedy.offered, at_least=run.settings.act_deadline)
+    until = boottime() + deadline.total_seconds()
+    act = _intend(run, keeper, name, remedy, identity, deadline)
     kill_point("intent_written", target)
     looked = []
 
@@ -125,7 +126,9 @@ def no_slot(status: int | None) -> Refused:
     )
 
 
-def _intend(run: PlaybookRun, keeper: ClaimKeeper, name: str, remedy: Remedy, identity: Identity) -> Act:
+def _intend(  # noqa: PLR0917 - what is written, by whom, of what
+    run: PlaybookRun, keeper: ClaimKeeper, name: str, remedy: Remedy, identity: Identity, deadline: timedelta
+) -> Act:
     """Write the intent and return the act. Raises Refused, which is on the trail too, where a guardrail refuses."""
     pinned, current = pinned_and_current(run, remedy)  # before: a disk that hangs must hold no lock of the store
     around = look_around(run, pinned, current)
@@ -137,7 +140,7 @@ def _intend(run: PlaybookRun, keeper: ClaimKeeper, name: str, remedy: Remedy, id
             rung=remedy.rung,
             remedy=name,
             identity=identity,
-            deadline=run.settings.act_deadline,
+            deadline=deadline,
             limits=pinned,
             today=current,
             around=around,

@@ -46,6 +46,12 @@ def restarted(target: Target, before: Identity, now: Identity) -> bool:
     return kind_of(target).restarted(before, now)
 
 
+def time_for(target: Target, remedy: str | None, *, at_least: timedelta) -> timedelta:
+    """How long a change may take: `at_least`, or what its kind says of this remedy of its own (`time_for`) where that is more."""
+    asks = getattr(kind_of(target), "time_for", None)
+    return at_least if asks is None or remedy is None else max(at_least, asks(target, remedy))
+
+
 def asks_for_rights(target: Target) -> bool:
     """Whether its kind can tell what this user may do to the target: `forbidden` asks it."""
     return hasattr(kind_of(target), "forbidden")

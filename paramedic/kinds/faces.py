@@ -76,7 +76,8 @@ class TargetKind(Protocol):
     a log. They raise TemporaryError or PermanentError. It may have
     `sessions(target, transport) -> Seen`, the raw value `idle_for` in seconds (for `check: sessions`), likewise. It may have
     `forbidden(target, transport, remedy) -> str | None`, which asks the owner, without doing anything, whether this user may
-    do that remedy of the kind's: why not, and what grants it. `paramedic doctor` asks it.
+    do that remedy of the kind's: why not, and what grants it. `paramedic doctor` asks it. It may have
+    `time_for(target, remedy) -> timedelta` where a remedy of its own takes longer than other changes may: a reboot.
 
     `REACHED_BY = "kubernetes"` says that its targets are workloads of a cluster, on hosts with `kubernetes: {…}`; lint refuses
     them elsewhere, and kinds without it there. Its transport leads to the API server (`paramedic.kinds.cluster`).

@@ -10,6 +10,7 @@ from store_states import ALIVE, TARGET, asked
 
 from paramedic.change import guarded
 from paramedic.change.run import Cancelled
+from paramedic.doors import reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.remediation.remedy import RESTART
 from paramedic.store import StoreUnavailable, acts, approvals
@@ -43,6 +44,14 @@ def test_the_outcome_tells_what_the_target_is_now(begin: Any) -> None:
         "started_at": AFTER.instance["started_at"],
         "state": "RUNNING",
     }
+
+
+def test_a_remedy_that_needs_more_time_than_others_has_it(begin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, asked_for = begin(), timedelta(minutes=10)
+    monkeypatch.setattr(reading, "time_for", lambda *_, at_least: max(at_least, asked_for))
+    case.change()
+    (intent,), (act,) = case.touch.asked, case.touch.sent
+    assert (intent.within, act.deadline_at - act.written_at) == (asked_for, asked_for)
 
 
 def _nothing_happened(case: Any) -> None:

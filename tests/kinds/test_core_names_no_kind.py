@@ -18,6 +18,7 @@ ORDINARY = {
     "host",  # of a target, and of HTTP
     "http",  # the protocol
     "https",  # likewise
+    "machine",  # what leads to a target: a machine, or a cluster
     "process",  # Prefect's own type of worker
     "sessions",  # of a database
     "tcp",

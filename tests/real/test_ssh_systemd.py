@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sudo_user
 from ssh_servers import Sshd, relay, running
 from systemd_container import PidOne
 from waiting import until
@@ -141,34 +141,13 @@ def test_a_restart_whose_host_stays_lost_is_unknown_until_the_next_look(
     assert starts(pid_one) == 2
 
 
-#: Another user than root, who may use sudo for what stands in a file of the test: nobody else sees these files.
-AS_HELPER = """
-set -e
-mount -t tmpfs tmpfs /run; mkdir /run/sshd
-for file in passwd shadow sudoers; do mount --bind "$0/$file" "/etc/$file"; done
-exec "$@"
-"""
-
-
 @pytest.fixture
 def helper(require: Callable[[str], str], as_root: None) -> Iterator[tuple[Sshd, Path]]:
-    require("sudo")
     with tempfile.TemporaryDirectory(prefix="helper") as name:
         etc = Path(name)
         etc.chmod(0o755)
-        (etc / "home").mkdir()
-        shutil.chown(etc / "home", 4321, 4321)
-        for file, line in (("passwd", f"helper:x:4321:4321::{etc}/home:/bin/sh"), ("shadow", "helper:*:19000::::::")):
-            shutil.copy(f"/etc/{file}", etc / file)
-            with (etc / file).open("a") as text:
-                text.write(f"{line}\n")
-        (etc / "sudoers").write_text("root ALL=(ALL) ALL\n")
-        (etc / "sudoers").chmod(0o440)
-        around = ("unshare", "--mount", "sh", "-c", AS_HELPER, str(etc))
-        with running(require, around=around, more="SetEnv LANG=C\n") as server:
-            server.user = "helper"
-            yield server, etc / "sudoers"
-        ssh_connection.close_all()
+        with sudo_user.helper(require, etc) as made:
+            yield made
 
 
 def test_sudo_is_asked_for_the_change_alone_and_a_missing_line_is_named(helper: tuple[Sshd, Path]) -> None:
@@ -179,7 +158,7 @@ def test_sudo_is_asked_for_the_change_alone_and_a_missing_line_is_named(helper: 
         there.command(["env", "LC_ALL=C", "id", "-un", "a:b"])
     line = "helper ALL=(root) NOPASSWD: /usr/bin/id -un a\\:b"
     assert str(no.value) == f"web-7 lacks a line in its sudoers: `{line}`"
-    write(sudoers, f"{line}\nhelper ALL=(root) NOPASSWD: /usr/bin/id -un\n")
+    sudo_user.allow(sudoers, f"{line}\nhelper ALL=(root) NOPASSWD: /usr/bin/id -un\n")
     with there.command(["env", "LC_ALL=C", "id", "-un"]) as program:
         program.start()
         assert program.end(there_soon()).output == "root\n"
@@ -192,7 +171,7 @@ def test_doctor_names_the_sudoers_line_that_a_restart_needs(helper: tuple[Sshd, 
     why = reading.forbidden(unit, "restart")
     line = "NOPASSWD: /usr/bin/systemctl restart --job-mode\\=fail --no-pager --no-ask-password -- app.service"
     assert why == f"web-7 lacks a line in its sudoers: `helper ALL=(root) {line}`"
-    write(sudoers, f"helper ALL=(root) {line}\n")
+    sudo_user.allow(sudoers, f"helper ALL=(root) {line}\n")
     assert reading.forbidden(unit, "restart") is None
 
 
@@ -237,7 +216,7 @@ def test_what_keeps_the_hosts_user_from_a_roll_back_is_said_with_what_grants_it(
 
 def test_roots_program_is_ended_by_sudos_own_guard(helper: tuple[Sshd, Path]) -> None:
     server, sudoers = helper
-    write(sudoers, "helper ALL=(root) NOPASSWD: /usr/bin/sleep 300\nDefaults:helper user_command_timeouts\n")
+    sudo_user.allow(sudoers, "helper ALL=(root) NOPASSWD: /usr/bin/sleep 300\nDefaults:helper user_command_timeouts\n")
     with Ssh(server.host(sudo=True)).command(["sleep", "300"], killed_after=timedelta(seconds=1)) as program:
         program.start()
         assert program.end(there_soon()).code != 0
@@ -252,10 +231,3 @@ def test_who_has_no_right_there_restarts_nothing_there(helper: tuple[Sshd, Path]
 
 def there_soon() -> float:
     return boottime() + 30
-
-
-def write(sudoers: Path, lines: str) -> None:
-    sudoers.chmod(0o640)
-    with sudoers.open("a") as text:
-        text.write(lines)
-    sudoers.chmod(0o440)

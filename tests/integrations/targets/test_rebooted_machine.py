@@ -187,6 +187,14 @@ def test_a_service_that_nothing_would_start_again_keeps_it_from_being_rebooted()
     changer(machine, without=["hand.service"]).reboot(judged(machine), agree)
 
 
+def test_what_is_started_on_demand_comes_back_without_being_enabled() -> None:
+    by_socket, by_bus = Unit(file="disabled", wanted="", triggered="a.socket"), Unit("active/running", "disabled", "")
+    by_bus.type = "dbus"
+    machine = Machine(app=Unit(), socket=by_socket, bus=by_bus, fleeting=Unit(file="transient", wanted=""))
+    changer(machine).reboot(judged(machine), agree)
+    assert machine.reboots == 1
+
+
 @pytest.mark.parametrize("system", ["starting", "stopping", "initializing"])
 def test_one_that_is_on_its_way_is_not_rebooted_on_top(system: str) -> None:
     machine = Machine()

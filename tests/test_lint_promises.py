@@ -79,7 +79,7 @@ DISAGREEING: tuple[Break, ...] = (
     Break("runbook", ("with", "verify", "within"), "1ms"),
     Break("runbook", ("guardrails",), {"at_once": "1 of 99"}),
     Break("runbook", ("guardrails",), {"again": True}),
-    Break("runbook", ("guardrails",), {"approval": {"reboot": "critical"}}),
+    Break("runbook", ("guardrails",), {"approval": {"power_off": "critical"}}),
     Break("oncall", ("policies", "default", "rungs", 0, "tell"), "eve"),
     Break("oncall", ("rotation", "people"), ["eve"]),
     Break("oncall", ("rotation", "zone"), "Europe/Rom"),

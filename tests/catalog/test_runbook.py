@@ -120,7 +120,7 @@ def test_the_schema_that_an_editor_completes_by_takes_what_lint_takes(text: str)
         ("mode: observe", "mode: maybe"),
         ("stable: 1m", "stable: 60"),
         ("supervisord:", "superd:"),
-        ("  verify:", "  remedies: [reboot]\n  verify:"),
+        ("  verify:", "  remedies: [power_off]\n  verify:"),
     ],
 )
 def test_the_schema_shows_what_lint_refuses(change: tuple[str, str]) -> None:

@@ -90,7 +90,7 @@ def test_what_lint_takes_the_schema_takes(file: str) -> None:
         (("with", "verify", "memory_below"), "1 gigabyte"),
         (("with", "target", "host"), "{instance"),
         (("with", "target", "host"), {"instance": None}),
-        (("with", "remedies", 0), "reboot"),
+        (("with", "remedies", 0), "power_off"),
         (("with", "remedies", 1), {"rollback-if-deployed-within": "soon"}),
         (("with", "evidence", 0), "everything"),
         (("guardrails", "budget"), "3/h"),

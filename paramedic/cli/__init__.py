@@ -7,7 +7,6 @@
 
 import io
 import sys
-from importlib import metadata
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -33,7 +32,7 @@ COMMANDS = {
     "playbook": ("playbook", "Lint, rehearse, new: playbooks of your own."),
     "host": ("host", "List the machines of targets, and try how each is reached."),
     "services": ("services", "The schema of services.yaml, for editors."),
-    "check": ("check", "List what Paramedic measures, measure once now."),
+    "check": ("check_group", "List what Paramedic measures, measure once now."),
     "audit": ("audit", "Show, verify, export and seal the trail."),
     "pause": ("pause", "Stop every act, or those of one service or runbook; and no page."),
     "resume": ("resume", "Allow acts again."),
@@ -76,6 +75,8 @@ class _Lazy(LateGroup):
 
 def _say_version(wanted: bool) -> None:  # noqa: FBT001 - the form of a callback
     if wanted:
+        from importlib import metadata  # here: a third of what `--help` would take
+
         typer.echo(f"paramedic {metadata.version('paramedic')}")
         raise typer.Exit
 

@@ -1,0 +1,54 @@
+"""`paramedic check list`."""
+
+from typing import Any
+
+import typer
+
+from paramedic.catalog.library import Library, open_library
+from paramedic.checks.check import CheckAtTarget
+from paramedic.checks.threshold import Level, Threshold
+from paramedic.cli.check_words import metric_words
+from paramedic.cli.opened import opened
+from paramedic.cli.output import AsJson, Data, console, safe, say_json, table
+from paramedic.machine.clock import iso
+from paramedic.store import checks
+from paramedic.store.checks import State
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_(data: Data = None, as_json: AsJson = False) -> None:
+    """Each metric of each check at each target: its state, last value, and since when."""
+    settings, store = opened(data)
+    with store.read() as tx:
+        now = tx.now
+        states = {(state.runbook, state.name, state.target, state.metric): state for state in checks.listed(tx)}
+    rows = []
+    for placed, threshold in _metrics(open_library(settings)):
+        state = states.get((placed.runbook, placed.check.name, placed.target.id, threshold.metric))
+        rows.append(_row(placed, threshold, state, stale=state is not None and state.stale_at <= now))
+    if as_json:
+        say_json(rows)
+        return
+    shown = table("check", "target", "metric", "state", "value", "bounds", "since", "what was seen")
+    for row in rows:
+        columns = ("check", "target", "metric", "state", "spoken", "bounds", "since", "why")
+        shown.add_row(*(safe(row[column] or "") for column in columns))
+    console.print(shown)
+
+
+def _metrics(library: Library) -> list[tuple[CheckAtTarget, Threshold]]:
+    return [(placed, threshold) for _, placed in library.placed() for threshold in placed.check.thresholds]
+
+
+def _row(placed: CheckAtTarget, threshold: Threshold, state: State | None, *, stale: bool) -> dict[str, Any]:
+    if state is None:
+        return metric_words(placed, threshold, level=Level.UNKNOWN, value=None, why="not measured yet") | {
+            "since": None
+        }
+    standing = state.standing
+    why = f"nobody has looked since {iso(standing.sampled_at)}" if stale else state.why
+    level = Level.UNKNOWN if stale else standing.level
+    since = standing.sampled_at if stale else standing.unknown_since or standing.since
+    return metric_words(placed, threshold, level=level, value=state.value, why=why) | {"since": iso(since)}

@@ -8,7 +8,7 @@ from prefect._internal.result_records import ResultRecord
 from prefect.client.schemas.objects import State, StateType
 
 from paramedic.change.run import Cancelled, GivenUp
-from paramedic.errors import CannotSee, MadeWorse, PermanentError, Refused, TargetChanged
+from paramedic.errors import BrokeElsewhere, CannotSee, MadeWorse, PermanentError, Refused, TargetChanged
 from paramedic.incidents.outcome import Ending, Outcome
 from tasks.run_log import begin_step, last_words
 
@@ -50,6 +50,7 @@ def name_of(ending: Ending) -> str:
 #: Exceptions whose state has a name of its own; the first that fits counts. All others are Prefect's `Failed`.
 _RAISED: tuple[tuple[type[Exception], str, StateType], ...] = (
     (MadeWorse, "NotHealthy", StateType.FAILED),
+    (BrokeElsewhere, "BrokeElsewhere", StateType.FAILED),
     (TargetChanged, "TargetChanged", StateType.FAILED),
     (Refused, "Refused", StateType.FAILED),
     (CannotSee, "CannotSee", StateType.FAILED),

@@ -22,7 +22,7 @@ from paramedic.catalog.runbook import Runbook
 from paramedic.change.exclusive import AlreadyActed, claimed, happened, mark_of
 from paramedic.change.ladder import rungs_left, undo_for
 from paramedic.change.run import ACT_WITHIN, Cancelled, GivenUp, PlaybookRun, Proposed
-from paramedic.errors import CannotSee, MadeWorse, PermanentError, Refused, TemporaryError
+from paramedic.errors import BrokeElsewhere, CannotSee, MadeWorse, PermanentError, Refused, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.incidents.incident import name as incident_name
 from paramedic.incidents.outcome import Ending, Outcome
@@ -220,6 +220,8 @@ def _played(story: Story, run: PlaybookRun) -> Outcome:
             return _settle(run, before) or _ended(story(run.incident, run.runbook))
     except MadeWorse as error:
         return _stopped(run, error)
+    except BrokeElsewhere as error:
+        return hand_over(run.incident, because=str(error))
 
 
 def _stopped(run: PlaybookRun, worse: MadeWorse) -> Outcome:

@@ -7,14 +7,14 @@ from typing import Any
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.withdrawal import stricter
 from paramedic.change import figures
+from paramedic.change.elsewhere import broken_since, named
 from paramedic.change.look import measure
 from paramedic.change.second_look import keep_what_is_seen
 from paramedic.change.seen_log import SeenLog
-from paramedic.errors import CannotSee, MadeWorse
+from paramedic.errors import BrokeElsewhere, CannotSee, MadeWorse
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
-from paramedic.remediation.figures import Figure
 from paramedic.remediation.health import Sight
 from paramedic.store import incidents
 from tasks.answers import Answer, yes_or_no
@@ -32,8 +32,9 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
 
     Fresh samples of the target itself; one that sees nothing proves nothing and restarts the stretch. Raises CannotSee
     where the last look that was not well saw nothing: that the remedy did not help is not known either. Raises MadeWorse where
-    it does not hold and a figure is clearly worse than before the change: `@playbook` undoes what can be undone. Where it does
-    not hold, what the target shows then is kept as evidence (`paramedic.change.second_look`).
+    it does not hold, and a figure is clearly worse than before the change or something else broke in the service since:
+    `@playbook` undoes what can be undone. Raises BrokeElsewhere where it holds and something else broke: a person decides.
+    Where it does not hold, what the target shows then is kept as evidence (`paramedic.change.second_look`).
     """
     run = current_run()
     run.forget_samples()
@@ -56,9 +57,13 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
             well_since = taken_at
         elif taken_at - well_since >= verify.stable.total_seconds():
             words = f"every condition held for {spoken(verify.stable)}"
-            _append_to_timeline(incident, what="verification.well", reason=words)
+            _, elsewhere = _append_to_timeline(incident, what="verification.well", reason=words)
             run.say(f"it helped: {words}")
             kill_point("verified", incident.target)
+            if elsewhere:
+                raise BrokeElsewhere(
+                    f"it is well, and {elsewhere}. Nothing was undone: a person decides whether one led to the other"
+                )
             return True
         time.sleep(pause)
     if last is Sight.UNKNOWN:
@@ -68,24 +73,32 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
         raise CannotSee(f"{words}. No other remedy is tried")
     words = f"not well for {spoken(verify.stable)} on end: {why}"
     run.say(f"it did not help: {words}")
-    found = _append_to_timeline(incident, what="verification.failed", reason=words, seen=why)
+    worse, elsewhere = _append_to_timeline(incident, what="verification.failed", reason=words, seen=why)
     keep_what_is_seen(run, why)
     kill_point("verified", incident.target)
-    if worse := [figure.words for figure in found if figure.worse]:
-        raise MadeWorse(f"it is worse than before the change: {'; '.join(worse)}")
+    if found := [*worse, *([elsewhere] if elsewhere else [])]:
+        raise MadeWorse(f"it is worse than before the change: {'; '.join(found)}")
     return False
 
 
-def _append_to_timeline(incident: Incident, *, what: str, reason: str, seen: str | None = None) -> list[Figure]:
-    """Returns the figures of the last change. `seen` is what the last sample that was not well saw, apart from the sentence."""
+def _append_to_timeline(
+    incident: Incident, *, what: str, reason: str, seen: str | None = None
+) -> tuple[list[str], str]:
+    """Returns what the last change made worse, in words: the figures of the target, and what broke elsewhere ("" if nothing did).
+
+    `seen` is what the last sample that was not well saw, apart from the sentence.
+    """
     run = current_run()
     data: dict[str, Any] = {} if seen is None else {"seen": seen}
     with run.store.record() as tx:
-        kept = figures.keep_after(tx, run)
-        if kept is not None and kept[1]:
-            data |= {"of_act": kept[0].id, "figures": [figure.as_json() for figure in kept[1]]}
+        act, found = figures.keep_after(tx, run) or (None, [])
+        broken = [] if act is None else broken_since(tx, run, act)
+        if act is not None and found:
+            data |= {"of_act": act.id, "figures": [figure.as_json() for figure in found]}
+        if broken:
+            data["broken_elsewhere"] = [one.id for one in broken]
         incidents.append_to_timeline(tx, incident.number, actor=run.holder, what=what, reason=reason, data=data or None)
-    found = [] if kept is None else kept[1]
-    for figure in found:
-        run.say(figure.words)
-    return found
+    elsewhere = f"since the change something else broke in {incident.service}: {named(broken)}" if broken else ""
+    for words in [*(figure.words for figure in found), *([elsewhere] if elsewhere else [])]:
+        run.say(words)
+    return [figure.words for figure in found if figure.worse], elsewhere

@@ -44,7 +44,7 @@ def judged(run: PlaybookRun, within: timedelta) -> Verdict:
             current=current,
             older=older,
             series=[] if deployed_at is None else [_series(tx, *one, since=deployed_at - _LOOK_BACK) for one in placed],
-            alerts=[_start(alert) for alert in alerts if not (_is_ours(run, alert) and _key(alert) in has_series)],
+            alerts=[start_of(alert) for alert in alerts if not (_is_ours(run, alert) and _key(alert) in has_series)],
             apart=run.settings.clock_skew if run.target.elsewhere else abs(tx.now - utc_now()),
             skew=run.settings.clock_skew,
         )
@@ -95,8 +95,11 @@ def _series(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, since: datet
     )
 
 
-def _start(alert: Mapping[str, Any]) -> AlertStart:
-    """An annotation that is no duration says nothing (P7): it is the sender's text."""
+def start_of(alert: Mapping[str, Any]) -> AlertStart:
+    """When an alert of an incident began, by its sender.
+
+    An annotation that is no duration says nothing (P7): it is the sender's text.
+    """
     try:
         held_for = _HELD_FOR(alert["annotations"].get(HELD_FOR, "0s"))
     except ValueError:

@@ -66,7 +66,7 @@ Restart it.
 
 @dataclass
 class Shop:
-    """The shop: every look finds it failing, with these errors, as whatever is done to it turns out."""
+    """The shop: every look finds it failing, unless it is to be well, with these errors, as whatever is done to it turns out."""
 
     store: Store
     clock: Clock
@@ -76,12 +76,14 @@ class Shop:
     meanwhile: Callable[[], None] = lambda: None
     restarts: list[str] = field(default_factory=list)
     cannot: Exception | None = None
+    well: bool = False
 
     def look(self, run: PlaybookRun) -> Health:
         number = len(run.samples.setdefault("tcp", []))
         error = float(self.errors[number % len(self.errors)])
         run.samples["tcp"].append(Sample(self.clock.now(), {"latency": 0.1, "error": error}, "as it is"))
-        return Health(Sight.FAILING, "answered 503")
+        is_well = self.well and len(self.restarts) > 0
+        return Health(Sight.WELL, "answers") if is_well else Health(Sight.FAILING, "answered 503")
 
     def restart(self, identity: Identity, last_look: Callable[[], None]) -> Identity:
         if self.cannot is not None:
@@ -94,6 +96,21 @@ class Shop:
         story: Any = restore_service.fn.story  # type: ignore[attr-defined]
         with working_on(self.run):
             return outcome_of(story, self.run)
+
+    def breaks(self, name: str, target: str, *, runbook: str = "cart-errors", began: timedelta = timedelta()) -> None:
+        """Once, in the middle of the verification, an alert about another target of the service, that began so long after."""
+        plan = Plan(runbook, "1", "", rungs=1)
+
+        def broke() -> None:
+            self.meanwhile = lambda: None
+            self.clock.advance(timedelta(seconds=10))
+            received = alert(name, starts_at=self.clock.now() + began)
+            with self.store.record() as tx:
+                lifecycle.open_incident(
+                    tx, received, service="shop", target=target, policy="default", reason="it is new", plan=plan
+                )
+
+        self.meanwhile = broke
 
     def acts(self) -> list[Act]:
         with self.store.read() as tx:
@@ -244,3 +261,67 @@ def test_an_undoing_whose_restart_fails_says_what_stands(shop: Callable[..., Sho
     outcome = one.play()
     assert "it was not undone: release v7 is current again, and the target was not restarted into it" in outcome.because
     assert [(done.remedy, done.result) for done in one.acts()][-1] == ("undo", "failed")
+
+
+def test_a_roll_back_that_did_not_help_and_broke_something_else_is_undone(shop: Callable[..., Shop]) -> None:
+    one = shop(errors=FEW)
+    one.breaks("CartErrors", "web-2/cart")
+    outcome = one.play()
+    assert outcome.ending is Ending.HANDED_OVER
+    assert outcome.because == (
+        "it is worse than before the change: since the change something else broke in shop: CartErrors at web-2/cart (INC-2); "
+        "what was changed was undone"
+    )
+    assert one.folder.current() == "releases/v7"
+    assert [done.remedy for done in one.acts()] == ["roll_back", "undo"]
+    [failed] = one.entries("verification.failed")
+    assert failed.data["broken_elsewhere"] == ["INC-2"]
+
+
+def test_where_it_is_well_and_something_else_broke_a_person_decides_and_nothing_is_undone(
+    shop: Callable[..., Shop],
+) -> None:
+    one = shop(errors=FEW)
+    one.well = True
+    one.breaks("CartErrors", "web-2/cart")
+    outcome = one.play()
+    assert outcome.ending is Ending.HANDED_OVER
+    assert outcome.because == (
+        "it is well, and since the change something else broke in shop: CartErrors at web-2/cart (INC-2). "
+        "Nothing was undone: a person decides whether one led to the other"
+    )
+    assert (one.folder.current(), [done.remedy for done in one.acts()]) == ("releases/v6", ["roll_back"])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"name": "ShopErrors", "target": "web-2/shop", "runbook": "shop-errors"},
+        {"name": "ShopSlow", "target": "web-2/shop", "runbook": "shop-errors"},
+        {"name": "ShopErrors", "target": "web-2/shop"},
+        {"name": "CartErrors", "target": "web-2/cart", "began": timedelta(minutes=-2)},
+        {"name": "CartErrors", "target": "web-2/cart", "began": timedelta(seconds=-12)},
+    ],
+    ids=["the same trouble there", "of the same runbook", "of the same name", "before the change", "nobody can tell"],
+)
+def test_what_the_change_has_not_broken_is_none_of_its_doing(shop: Callable[..., Shop], broken: dict[str, Any]) -> None:
+    one = shop(errors=FEW)
+    one.well = True
+    one.breaks(**broken)
+    assert one.play().ending is Ending.REMEDIATED
+
+
+def test_what_broke_elsewhere_and_is_over_by_the_verdict_is_no_doubt(shop: Callable[..., Shop]) -> None:
+    """A restart of one that others need makes them fail for a moment."""
+    one = shop(errors=FEW)
+    one.well = True
+    one.breaks("CartErrors", "web-2/cart")
+    broke = one.meanwhile
+
+    def broke_for_a_moment() -> None:
+        broke()
+        with one.store.record() as tx:
+            lifecycle.resolve(tx, 2, Outcome(Ending.RECOVERED, "it is well"), actor="run:run-2")
+
+    one.meanwhile = broke_for_a_moment
+    assert one.play().ending is Ending.REMEDIATED

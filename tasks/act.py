@@ -89,6 +89,7 @@ def offered(intent: Intent) -> Identity:
         return cast("Identity", own(intent.identity, intent.last_look))
     finally:
         intent.account.did = getattr(changes_it, "did", "")
+        intent.account.output = getattr(changes_it, "output", None) or None
 
 
 def _restarted_into(intent: Intent, release: str) -> Identity:

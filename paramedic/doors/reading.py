@@ -168,6 +168,18 @@ def sessions(target: Target) -> Seen:
     return cast("Seen", look(target, transport(target)))
 
 
+def free_space(target: Target) -> Seen:
+    """The raw values of the target's free space, and what was seen, in words.
+
+    Raises TemporaryError, or PermanentError where its kind measures none.
+    """
+    must_be_closed("a target is looked at")
+    look = getattr(kind_of(target), "free_space", None)
+    if look is None:
+        raise PermanentError(f"{target.id} is a {target.kind} target, which has no free space to measure")
+    return cast("Seen", look(target, transport(target)))
+
+
 def identity(target: Target) -> Identity:
     """The running instance of the target, with its release if that can be read. Raises TemporaryError or PermanentError."""
     found = reader(target).identity()

@@ -56,6 +56,10 @@ def _no_sessions() -> Seen:
     raise PermanentError("nobody here counts the target's sessions")
 
 
+def _no_free_space() -> Seen:
+    raise PermanentError("nobody here measures the target's free space")
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One requested measurement."""
@@ -67,6 +71,7 @@ class Question:
     process_use: Callable[[], tuple[ProcessUse, str]]  # of the target's; raises TemporaryError or PermanentError
     last_heard: Callable[[str], timedelta | None]  # how long ago a heartbeat was heard; None: never
     sessions: Callable[[], Seen] = _no_sessions  # of the target's; raises TemporaryError or PermanentError
+    free_space: Callable[[], Seen] = _no_free_space  # likewise
 
 
 class Exchange(Protocol):

@@ -25,6 +25,7 @@ class Ended:
     code: int
     output: str
     errors: str
+    lost: bool = False  # the output was, with the connection: that it is empty says nothing
 
 
 class OutOfTime(Exception):
@@ -262,9 +263,11 @@ class Transport(Protocol):
         cwd: str | None = None,
         environment: Mapping[str, str] | None = None,
         killed_after: timedelta | None = None,
+        sudoers: str | None = None,
     ) -> Command:
         """A program, by a path or a name on PATH, and its arguments: no shell. Beside `environment` it has PATH.
 
+        `sudoers`: the arguments as a line of the sudoers has to have them, where no two runs have the same.
         `killed_after`: the machine itself ends it so long after its start, whatever becomes of us. Raises PermanentError
         where there is no such program or folder.
         """

@@ -29,6 +29,7 @@ def sample(check: Check, target: Target, *, now: Callable[[], datetime], last_he
             process_use=lambda: reading.process_use(target),
             last_heard=last_heard,
             sessions=lambda: reading.sessions(target),
+            free_space=lambda: reading.free_space(target),
         )
         values, why = reading.measured(check.kind, question)
     except (TemporaryError, PermanentError) as error:

@@ -39,6 +39,7 @@ class Local:
         cwd: str | None = None,
         environment: Mapping[str, str] | None = None,
         killed_after: timedelta | None = None,
+        sudoers: str | None = None,  # noqa: ARG002 - the interface's: no sudo here
     ) -> LocalCommand:
         """A program in a session of its own; `killed_after` is kept by coreutils' timeout."""
         whole = (*self._via, *arguments)

@@ -91,6 +91,7 @@ class Change:
     cwd: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     killed_after: timedelta | None = None
+    sudoers: str | None = None  # its arguments in a line of the sudoers, where no two runs have the same
 
 
 class SshCommand:
@@ -201,7 +202,8 @@ class SshCommand:
         user = ssh.user if ssh is not None else ""
         words = [re.sub(r"([\\,:= ])", r"\\\1", word) for word in _split(self._change.arguments)[1][1:]]
         tags = "NOPASSWD:SETENV:" if self._change.environment else "NOPASSWD:"
-        line = f"`{user} ALL=(root) {tags} {' '.join([program, *words])}`"
+        arguments = " ".join(words) if self._change.sudoers is None else self._change.sudoers
+        line = f"`{user} ALL=(root) {tags} {program} {arguments}".rstrip() + "`"
         if self._change.killed_after is not None:
             line += f" and `Defaults:{user} user_command_timeouts`"
         return line
@@ -268,7 +270,7 @@ class SshCommand:
                 why = str(error)
             else:
                 if mark.state is MarkState.HAPPENED and mark.code is not None:
-                    return Ended(mark.code, "", f"{self._host} was lost for a while, and so was the output")
+                    return Ended(mark.code, "", f"{self._host} was lost for a while, and so was the output", lost=True)
                 if mark.state is not MarkState.RUNNING:
                     break
             time.sleep(_ASK_SECONDS)

@@ -29,8 +29,10 @@ NEAR = 1e-6  # as a share of a bound
 
 
 def test_a_subject_is_known_for_every_form_that_a_shipped_probe_declares() -> None:
-    asked_of_databases = {"sessions"}
-    assert set(SUBJECTS) | asked_of_databases == {form for probe in probes.usable().values() for form in probe.CHECK}
+    asked_of_their_targets = {"free_space", "sessions"}
+    assert set(SUBJECTS) | asked_of_their_targets == {
+        form for probe in probes.usable().values() for form in probe.CHECK
+    }
 
 
 class Heard(dict[At, Any]):

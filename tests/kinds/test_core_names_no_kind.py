@@ -14,6 +14,7 @@ THEIRS = {"integrations", "sources", "transports", "demo"}
 
 #: Names of kinds that are words of the field as well; only a comparison with somebody's `kind` shows which is meant.
 ORDINARY = {
+    "free_space",  # of a disk
     "health",  # a target's address
     "host",  # of a target, and of HTTP
     "http",  # the protocol

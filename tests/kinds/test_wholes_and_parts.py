@@ -15,7 +15,7 @@ from paramedic.store.guardrail_facts import Around
 
 #: Machines: what runs on one is a part of it.
 MACHINE = (
-    JOB.replace('LABEL = "job"', 'LABEL = "machine"')
+    JOB.replace('LABEL = "job"', 'LABEL = "cabinet"')
     + "\n\ndef covers(whole, part):\n    return part.host == whole.host\n"
 )
 
@@ -28,17 +28,17 @@ services:
       - {host: web-2, systemd: db.service}
   machines:
     targets:
-      - {host: web-1, machine: {name: web-1, file: /m}}
-      - {host: web-3, machine: {name: web-3, file: /m}}
+      - {host: web-1, cabinet: {name: web-1, file: /m}}
+      - {host: web-3, cabinet: {name: web-3, file: /m}}
 """
 
-HOST, API, UNIT = "web-1/machine:web-1", "web-1/api", "web-1/db.service"
+HOST, API, UNIT = "web-1/cabinet:web-1", "web-1/api", "web-1/db.service"
 
 
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Services]:
     (tmp_path / "targets").mkdir(mode=0o755)
-    (tmp_path / "targets" / "machine.py").write_text(MACHINE)
+    (tmp_path / "targets" / "cabinet.py").write_text(MACHINE)
     plugin_folder.use(tmp_path)
     yield parse_services(SERVICES, "services.yaml")
     plugin_folder.use(None)
@@ -50,7 +50,7 @@ def test_each_target_knows_its_parts_or_what_it_is_a_part_of(services: Services)
         UNIT: (HOST,),
         "web-2/db.service": (),
         HOST: (API, UNIT),
-        "web-3/machine:web-3": (),
+        "web-3/cabinet:web-3": (),
     }
 
 

@@ -9,6 +9,7 @@ from paramedic.catalog.withdrawal import stricter
 from paramedic.change import figures
 from paramedic.change.elsewhere import broken_since, named
 from paramedic.change.look import measure
+from paramedic.change.run import PlaybookRun
 from paramedic.change.second_look import keep_what_is_seen
 from paramedic.change.seen_log import SeenLog
 from paramedic.errors import BrokeElsewhere, CannotSee, MadeWorse
@@ -56,15 +57,7 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
         elif well_since is None:
             well_since = taken_at
         elif taken_at - well_since >= verify.stable.total_seconds():
-            words = f"every condition held for {spoken(verify.stable)}"
-            _, elsewhere = _append_to_timeline(incident, what="verification.well", reason=words)
-            run.say(f"it helped: {words}")
-            kill_point("verified", incident.target)
-            if elsewhere:
-                raise BrokeElsewhere(
-                    f"it is well, and {elsewhere}. Nothing was undone: a person decides whether one led to the other"
-                )
-            return True
+            return _helped(run, incident, f"every condition held for {spoken(verify.stable)}")
         time.sleep(pause)
     if last is Sight.UNKNOWN:
         words = f"for {spoken(verify.within)} we could not see whether {incident.target} is well: {why}"
@@ -79,6 +72,16 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     if found := [*worse, *([elsewhere] if elsewhere else [])]:
         raise MadeWorse(f"it is worse than before the change: {'; '.join(found)}")
     return False
+
+
+def _helped(run: PlaybookRun, incident: Incident, words: str) -> bool:
+    """True; raises BrokeElsewhere where something else broke in the service since the change."""
+    _, elsewhere = _append_to_timeline(incident, what="verification.well", reason=words)
+    run.say(f"it helped: {words}")
+    kill_point("verified", incident.target)
+    if elsewhere:
+        raise BrokeElsewhere(f"it is well, and {elsewhere}. Nothing was undone: a person decides what led to what")
+    return True
 
 
 def _append_to_timeline(

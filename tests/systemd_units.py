@@ -1,5 +1,6 @@
 """Units of a real systemd that write a line at each start."""
 
+import re
 import shutil
 import tempfile
 import time
@@ -89,3 +90,11 @@ def target(name: str, host: str = "elsewhere") -> Target:
 
 def agree() -> None:
     """A last look that sees nothing wrong."""
+
+
+def rule_of(file: str) -> str:
+    """The polkit rule about units that the file is, or that the page shows."""
+    text = (Path(__file__).parents[1] / file).read_text()
+    rules = re.findall(r"```js\n(.*?)```", text, re.DOTALL) if file.endswith(".md") else [text]
+    [rule] = [each for each in rules if "manage-units" in each]
+    return str(rule)

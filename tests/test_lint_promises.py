@@ -219,7 +219,9 @@ def keys_in(document: Any) -> set[Keys]:
 
 
 def of_any_metric(path: Keys) -> Keys:
-    """The same keys for every metric: a check is drawn with those that its probe declares."""
+    """The same keys for every metric of a check: a check is drawn with those that its probe declares."""
+    if path[0] != "when":
+        return path
     metrics = {metric.name for probe in probes.usable().values() for metric in probe.METRICS}
     return tuple("METRIC" if key in metrics else key for key in path)
 
@@ -228,6 +230,8 @@ def of_any_metric(path: Keys) -> Keys:
 NOT_DRAWN = {
     "container": "catalog/test_containers_as_written.py",
     "postgres": "integrations/targets/test_lying_postgres.py",
+    "machine": "integrations/targets/test_rebooted_machine.py",
+    "disk": "integrations/targets/test_disk_as_written.py",
     **dict.fromkeys(("deployment", "statefulset", "daemonset"), "integrations/targets/test_workloads.py"),
     "kubernetes": "transports/test_kubernetes_config.py",
 }

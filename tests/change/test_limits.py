@@ -49,7 +49,7 @@ def act(store: Store, settings: Settings) -> Callable[..., str | None]:
 
     def tried() -> str | None:
         try:
-            _intend(work, hold, "restart", RESTART, ALIVE)
+            _intend(work, hold, "restart", RESTART, ALIVE, settings.act_deadline)
         except Refused as no:
             return no.reason
         return None

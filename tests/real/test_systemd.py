@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import re
 import signal
 import socket
 import time
@@ -11,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from systemd_units import Units, agree, systemd, target
+from systemd_units import Units, agree, rule_of, systemd, target
 
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
@@ -74,13 +73,6 @@ def test_who_has_no_right_is_told_so_and_nothing_is_done(units: Units) -> None:
         Changer(app, Local(nobody), timedelta(seconds=60)).restart(before, agree)
     assert units.identity(app) == before
     assert units.starts("rights") == 1
-
-
-def rule_of(file: str) -> str:
-    """The polkit rule that the file is, or that the page shows."""
-    text = (Path(__file__).parents[2] / file).read_text()
-    (rule,) = re.findall(r"```js\n(.*?)```", text, re.DOTALL) if file.endswith(".md") else [text]
-    return rule
 
 
 @pytest.mark.parametrize("file", ["docs/targets.md", "deployments/systemd/50-paramedic.rules"])

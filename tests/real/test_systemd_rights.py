@@ -1,13 +1,12 @@
 """Whether systemd would restart a unit for this user is asked of a real systemd and a real polkit, and no unit is restarted."""
 
 import pwd
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from systemd_container import PidOne
-from systemd_units import Units, systemd, target
+from systemd_units import Units, rule_of, systemd, target
 from waiting import until
 
 from paramedic.cli.doctor_targets import rights
@@ -52,9 +51,7 @@ Restart it.
 def with_polkit(require: Callable[[str], str]) -> Iterator[PidOne]:
     """A systemd with polkit, and the rule of docs/targets.md for the unit `tracking-api` and the user nobody."""
     require("pkaction")  # who has it has polkitd
-    page = (Path(__file__).parents[2] / "docs" / "targets.md").read_text()
-    (rule,) = re.findall(r"```js\n(.*?)```", page, re.DOTALL)
-    with systemd(require, rule.replace('"paramedic"', f'"{NAME}"')) as running:
+    with systemd(require, rule_of("docs/targets.md").replace('"paramedic"', f'"{NAME}"')) as running:
         yield running
 
 

@@ -288,7 +288,7 @@ def test_where_it_is_well_and_something_else_broke_a_person_decides_and_nothing_
     assert outcome.ending is Ending.HANDED_OVER
     assert outcome.because == (
         "it is well, and since the change something else broke in shop: CartErrors at web-2/cart (INC-2). "
-        "Nothing was undone: a person decides whether one led to the other"
+        "Nothing was undone: a person decides what led to what"
     )
     assert (one.folder.current(), [done.remedy for done in one.acts()]) == ("releases/v6", ["roll_back"])
 

@@ -127,7 +127,12 @@ def no_slot(status: int | None) -> Refused:
 
 
 def _intend(  # noqa: PLR0917 - what is written, by whom, of what
-    run: PlaybookRun, keeper: ClaimKeeper, name: str, remedy: Remedy, identity: Identity, deadline: timedelta
+    run: PlaybookRun,
+    keeper: ClaimKeeper,
+    name: str,
+    remedy: Remedy,
+    identity: Identity,
+    deadline: timedelta | None = None,
 ) -> Act:
     """Write the intent and return the act. Raises Refused, which is on the trail too, where a guardrail refuses."""
     pinned, current = pinned_and_current(run, remedy)  # before: a disk that hangs must hold no lock of the store
@@ -140,7 +145,7 @@ def _intend(  # noqa: PLR0917 - what is written, by whom, of what
             rung=remedy.rung,
             remedy=name,
             identity=identity,
-            deadline=deadline,
+            deadline=deadline or run.settings.act_deadline,
             limits=pinned,
             today=current,
             around=around,

@@ -1,38 +1,21 @@
 """The ten minutes of the README, played: a folder and a service of one's own, a real Alertmanager, a verified heal."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 from mail_server import Postbox, text_of
-from prefect_server import http
+from newcomer import HTTP, SHOP, answers, changed, say
 from waiting import until
-from whole_paramedic import PARAMEDIC, Paramedic, running
+from whole_paramedic import Paramedic, running
 
 from paramedic.demo.world import free_port
 from paramedic.machine.parent_death import command, module
 
 pytestmark = pytest.mark.real
-
-HTTP = http()
-
-#: Answers 200 until it is told to break, and 503 from then on, until it is started again.
-SHOP = """
-import http.server, sys
-broken = []
-class Shop(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        if self.path == "/break":
-            broken.append(True)
-        self.send_response(503 if broken else 200)
-        self.end_headers()
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Shop).serve_forever()
-"""
 
 SUPERVISORD = """
 [unix_http_server]
@@ -65,30 +48,6 @@ def started(*argv: str) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(20)
-
-
-def answers(url: str) -> bool:
-    try:
-        return HTTP.get(url, timeout=5).is_success
-    except httpx.TransportError:
-        return False
-
-
-def say(folder: Path, *argv: str) -> str:
-    """What a command says in that folder, as somebody in another terminal has it."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PARAMEDIC_", "PREFECT_"))}
-    done = subprocess.run([PARAMEDIC, *argv], cwd=folder, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def changed(file: Path, **words: str) -> None:
-    """Each of the words in the file is another now."""
-    text = file.read_text()
-    for before, after in words.items():
-        assert before in text, f"{before} is not in {file.name}"
-        text = text.replace(before, after)
-    file.write_text(text)
 
 
 def written(folder: Path, shop: Path, port: int, mail: str) -> None:

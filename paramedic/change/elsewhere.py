@@ -1,5 +1,7 @@
 """What broke elsewhere in the service since a change: a remedy may heal its target and break the one beside it."""
 
+from datetime import datetime
+
 from paramedic.change.cause import start_of
 from paramedic.change.run import PlaybookRun
 from paramedic.incidents.incident import Incident, State
@@ -8,14 +10,20 @@ from paramedic.store.acts import Act
 
 
 def broken_since(tx: Tx, run: PlaybookRun, act: Act) -> list[Incident]:
-    """The open incidents of the service on other targets, of another kind, whose first alert began after the act; oldest first.
+    """The open incidents of the service on other targets, of one other kind, whose first alert began after the act; oldest first.
 
     What began before it, by its sender's clock, is not its doing. Neither is the same trouble on another target, by its runbook
-    or its title: a release that is bad in one place is bad in the next.
+    or its title: a release that is bad in one place is bad in the next. None where nobody could tell: the service was in
+    trouble elsewhere when the act was begun, or several kinds of trouble began since.
     """
-    open_states = [state for state in State if state is not State.RESOLVED]
-    found = incidents.listed(tx, states=open_states, services=[run.incident.service], since=act.written_at)
-    return [one for one in reversed(found) if _is_another_kind(one, run.incident) and _began_after(tx, run, one, act)]
+    others = [
+        one for one in incidents.of_service(tx, run.incident.service, since=act.written_at) if one.target != act.target
+    ]
+    if any(_opened(one) <= act.written_at for one in others):
+        return []
+    found = [one for one in others if one.state is not State.RESOLVED and _is_another_kind(one, run.incident)]
+    found = [one for one in found if _began_after(tx, run, one, act)]
+    return found if len({one.title for one in found}) == 1 else []
 
 
 def named(broken: list[Incident]) -> str:
@@ -24,13 +32,14 @@ def named(broken: list[Incident]) -> str:
 
 
 def _is_another_kind(one: Incident, ours: Incident) -> bool:
-    if one.target == ours.target or one.title == ours.title:
-        return False
-    return one.runbook is None or one.runbook != ours.runbook
+    return one.title != ours.title and (one.runbook is None or one.runbook != ours.runbook)
+
+
+def _opened(one: Incident) -> datetime:
+    return one.reopened_at or one.opened_at
 
 
 def _began_after(tx: Tx, run: PlaybookRun, one: Incident, act: Act) -> bool:
-    since = one.reopened_at or one.opened_at
-    starts = [start_of(alert) for alert in incident_alerts.of(tx, one.number) if alert["last_seen"] >= since]
+    starts = [start_of(alert) for alert in incident_alerts.of(tx, one.number) if alert["last_seen"] >= _opened(one)]
     began = min((start.at - start.held_for for start in starts), default=None)
     return began is not None and began > act.written_at + run.settings.clock_skew

@@ -81,6 +81,14 @@ def listed(
     return [_incident(tx, row) for row in tx.conn.execute(query)]
 
 
+def of_service(tx: Tx, service: str, *, since: datetime) -> list[Incident]:
+    """The incidents of the service that were open at some time since then, oldest first."""
+    query = select(incidents).where(
+        incidents.c.service == service, incidents.c.ended_at.is_(None) | (incidents.c.ended_at >= since)
+    )
+    return [_incident(tx, row) for row in tx.conn.execute(query.order_by(incidents.c.number))]
+
+
 def numbers(tx: Tx, *states: State) -> list[int]:
     """The incidents in one of these states, oldest first."""
     query = select(incidents.c.number).where(incidents.c.state.in_(states)).order_by(incidents.c.number)

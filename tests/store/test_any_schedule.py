@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from databases import Clock
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -374,7 +374,11 @@ def test_any_schedule_keeps_every_guardrail(tmp_path: Path, sqlite_template: Pat
 
     any_of_them: Any = schedule
     asked = settings(
-        max_examples=300 if is_long else 10, stateful_step_count=50, deadline=None, derandomize=not is_long
+        max_examples=300 if is_long else 10,
+        stateful_step_count=50,
+        deadline=None,
+        derandomize=not is_long,
+        suppress_health_check=[HealthCheck.too_slow],  # a step is transactions of a store
     )
     run_state_machine_as_test(any_of_them, settings=asked)
 

@@ -325,3 +325,26 @@ def test_what_broke_elsewhere_and_is_over_by_the_verdict_is_no_doubt(shop: Calla
 
     one.meanwhile = broke_for_a_moment
     assert one.play().ending is Ending.REMEDIATED
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile"),
+    [(["CartErrors"], ["PayErrors"]), ([], ["CartErrors", "PayErrors"])],
+    ids=["it was in trouble already", "two kinds"],
+)
+def test_in_a_service_where_much_breaks_nobody_can_tell_what_broke_what(
+    shop: Callable[..., Shop], before: list[str], meanwhile: list[str]
+) -> None:
+    one = shop(errors=FEW)
+    one.well = True
+    for name in before:
+        one.breaks(name, f"web-2/{name}", runbook=name)
+        one.meanwhile()
+
+    def all_break() -> None:
+        for name in meanwhile:
+            one.breaks(name, f"web-2/{name}", runbook=name)
+            one.meanwhile()
+
+    one.meanwhile = all_break
+    assert one.play().ending is Ending.REMEDIATED

@@ -85,8 +85,8 @@ def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, settings:
     given = next(scenario for scenario in scenarios if scenario["outcome"] == "handed_over")
 
     if settings.prefect_api_auth is not None:
-        page.goto(clickable(ui, settings.prefect_api_auth.get_secret_value()))
-        page.wait_for_url(f"{ui}/dashboard**")
+        page.goto(clickable(ui, settings.prefect_api_auth.get_secret_value()), wait_until="commit")
+        page.wait_for_url("**/dashboard**", wait_until="commit")
     page.set_viewport_size({"width": 1280, "height": 960})
     _take(page, "runs", f"{ui}/runs", given["incident"])
     page.set_viewport_size({"width": 1280, "height": 720})
@@ -109,16 +109,26 @@ def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, settings:
 
 
 def _take(page: Page, name: str, address: str, word: str) -> None:
-    """The page once the word is on it and nothing loads any more."""
-    page.goto(address)
+    """The page once the word is on it and what it shows stands still: Prefect's pages load without end."""
+    page.goto(address, wait_until="commit")
     page.get_by_text(word).first.wait_for()
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(1500)  # charts fade in
+    _until_still(page)
     page.add_style_tag(content=_PLAIN)
     page.evaluate(_WITHOUT_OUR_FOLDER, str(ROOT))
     file = PICTURES / f"{name}.png"
     page.screenshot(path=file)
     print(f"{file}  {file.stat().st_size:,} B", flush=True)  # noqa: T201 - a script's answer
+
+
+def _until_still(page: Page) -> None:
+    """Until a page shows the same for two seconds: its words, and the lines of its charts, which fade in."""
+    seen, since = "", time.monotonic()
+    until = time.monotonic() + 30
+    while time.monotonic() - since < 2 and time.monotonic() < until:
+        page.wait_for_timeout(200)
+        now = page.evaluate("() => document.body.innerText + document.querySelectorAll('svg *').length")
+        if now != seen:
+            seen, since = now, time.monotonic()
 
 
 def _artifact(where: Running, settings: Settings, key: str) -> str:

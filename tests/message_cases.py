@@ -187,7 +187,7 @@ def _asked() -> Approval:
     )
 
 
-def _over(ending: Ending = Ending.REMEDIATED, because: str = "the restart helped, verified", **changes: Any) -> Summary:
+def over(ending: Ending = Ending.REMEDIATED, because: str = "the restart helped, verified", **changes: Any) -> Summary:
     ended = dataclasses.replace(INCIDENT, state=State.RESOLVED, ending=ending, because=because, ended_at=NOW, **changes)
     cured = dataclasses.replace(RESTART, result="cured")
     return dataclasses.replace(
@@ -255,7 +255,7 @@ def _observed() -> Iterator[tuple[str, Callable[[], Message]]]:
         "resolution-observed",
         lambda: compose.resolution(
             dataclasses.replace(
-                _over(Ending.RECOVERED, f"{RECOVERED.judged}; Paramedic {OBSERVED.words}"),
+                over(Ending.RECOVERED, f"{RECOVERED.judged}; Paramedic {OBSERVED.words}"),
                 changes=(),
                 timeline=OBSERVED_TIMELINE,
                 proposals=(RECOVERED,),
@@ -285,11 +285,11 @@ def _after_the_page() -> Iterator[tuple[str, Callable[[], Message]]]:
             handed_over(mine), subject="TrackingApiErrors joined", body="TrackingApiErrors (critical)", person=ADA
         ),
     )
-    yield "resolution", lambda: compose.resolution(_over(), person=ADA)
+    yield "resolution", lambda: compose.resolution(over(), person=ADA)
     yield (
         "resolution-by-a-person",
         lambda: compose.resolution(
-            _over(
+            over(
                 Ending.HANDED_OVER,
                 "gave it more memory",
                 acknowledged_by="ada",

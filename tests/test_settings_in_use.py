@@ -27,6 +27,7 @@ from paramedic.change import exclusive
 from paramedic.change.limits import site_limits
 from paramedic.change.run import PlaybookRun
 from paramedic.gateway import __main__ as gateway_process
+from paramedic.gateway.alerts import AlertIntake
 from paramedic.gateway.app import make_app
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending
@@ -57,7 +58,6 @@ ELSEWHERE = {
     "act_deadline": "tasks/test_runbooks_as_written.py",
     "approve_by_form": "tasks/test_approval_form.py",
     "approve_within": "tasks/test_runbooks_as_written.py",
-    "body_limit": "gateway/test_bodies.py",
     "channels": "tasks/test_runbooks_as_written.py",
     "checks_every": "dispatch/test_deployments_kept.py",
     "clock_skew": "change/test_roll_back_on_cause.py",
@@ -195,13 +195,24 @@ def test_a_link_works_for_as_long_as_it_says(store: Store, tmp_path: Path) -> No
 
 @sees("quarantine_limit")
 def test_so_many_bodies_that_could_not_be_read_are_kept(store: Store, tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path, quarantine_limit=2, gateway_tokens={"here": "a-token-that-is-long"})
+    settings = Settings(
+        data=tmp_path, quarantine_limit=2, body_limit=10_000, gateway_tokens={"here": "a-token-that-is-long"}
+    )
     with TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True)) as client:
-        for body in ("[1]", "[2]", "[3]"):
-            headers = {"Authorization": "Bearer a-token-that-is-long"}
-            assert client.post("/alerts/alertmanager", content=body, headers=headers).status_code == 422
-    with store.read() as tx:
-        assert len(tx.conn.execute(quarantine.select()).all()) == 2
+        headers = {"Authorization": "Bearer a-token-that-is-long"}
+        for body, status in (("[1]", 422), ("[2]", 422), ("[3]", 422), ("z" * 20_000, 413), ("y" * 20_000, 413)):
+            assert client.post("/alerts/alertmanager", content=body, headers=headers).status_code == status
+            with store.read() as tx:
+                assert len(tx.conn.execute(quarantine.select()).all()) == min(2, 1 + "123zy".index(body.strip("[]")[0]))
+
+
+@sees("body_limit")
+def test_a_body_is_taken_up_to_its_limit_whoever_sent_it(store: Store, tmp_path: Path) -> None:
+    settings: Any = Settings(data=tmp_path, body_limit=4096)
+    parts: Any = {"store": store, "senders": None, "wake": Wake(), "readiness": None}
+    intake = AlertIntake(settings=settings, body_timeout=timedelta(seconds=1), **parts)
+    lane = intake.signing_lane(lambda *_: True)
+    assert [bodies._limit for bodies in (intake.bodies, lane.bodies)] == [4096, 4096]
 
 
 class Ended(Exception):
@@ -315,9 +326,7 @@ def test_so_many_breaches_at_once_are_a_mass_failure(
 def test_the_responder_keeps_so_many_processes_warm_in_the_pool_of_this_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(
-        data=tmp_path, warm_processes=7, work_pool="theirs", work_pool_type="process"
-    )
+    settings = Settings(data=tmp_path, warm_processes=7, work_pool="theirs", work_pool_type="process")
     stack = Stack(settings)
     assert stack._responder()[-3:] == ["--pool", "theirs", "--create-pool-if-not-found"]
     assert stack._env(8650)["PARAMEDIC_WARM_PROCESSES"] == "7"

@@ -101,12 +101,18 @@ def _options(
 app: Any = typer.main.get_command(_group)
 
 
+#: No word of a command is longer: a path has 4,096 bytes, and what people say is kept by less.
+_LONGEST = 10_000
+
+
 def main(argv: list[str] | None = None) -> None:
     """The entry point."""
     hush_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal of another encoding than UTF-8 shows the rest as escapes
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        for number, word in enumerate(sys.argv[1:] if argv is None else argv, 1):
+            _check_word(number, word)
         app.main(args=argv, prog_name="paramedic")
     except (TemporaryError, Refused) as error:
         _end(error, 1)
@@ -115,6 +121,16 @@ def main(argv: list[str] | None = None) -> None:
     except OSError as error:  # the process's edge: a full disk or a missing right, not a fault of ours
         where = f"{error.filename}: " if error.filename is not None else ""
         _end(f"{where}{error.strerror or error}", 1)
+
+
+def _check_word(number: int, word: str) -> None:
+    """Raises PermanentError for a word that neither the store nor a terminal could hold."""
+    if len(word) > _LONGEST:
+        raise PermanentError(f"argument {number}, {word[:40]!r}…, has {len(word)} characters; allowed: {_LONGEST}")
+    try:
+        word.encode()
+    except UnicodeEncodeError as error:
+        raise PermanentError(f"argument {number}, {word[:80]!r}, is not UTF-8; write it in UTF-8") from error
 
 
 def _end(words: object, code: int) -> NoReturn:

@@ -215,7 +215,7 @@ def _day(text: str) -> datetime:
     try:
         return datetime.combine(date.fromisoformat(text), time(), UTC)
     except ValueError as error:
-        raise typer.BadParameter(f"--before {text}: write a day, as 2026-01-31") from error
+        raise typer.BadParameter(f"--before {text!r:.80}: write a day, as 2026-01-31") from error
 
 
 @app.command()

@@ -191,7 +191,8 @@ def _open_changes(summary: Summary, by: str) -> Iterator[Section]:
 def _did(summary: Summary, times: LocalTime) -> Iterator[str]:
     yield from summary.did(times)
     if summary.incident.because:
-        yield f"It is a person's because: {short(summary.incident.because)}"
+        how = "It ended" if summary.incident.state is State.RESOLVED else "It is a person's"
+        yield f"{how} because: {short(summary.incident.because)}"
 
 
 def _mitigation(summary: Summary) -> tuple[list[Section], list[Section]]:
@@ -208,10 +209,13 @@ def _mitigation(summary: Summary) -> tuple[list[Section], list[Section]]:
 
 
 def _people(summary: Summary, times: LocalTime) -> Iterator[tuple[str, str]]:
-    yield "It is", summary.owner(times)
-    yield "Told so far", summary.knows(times)
-    yield "Next", summary.next(times)
-    yield "Acting now", summary.acts_now
+    if summary.incident.state is State.RESOLVED:
+        yield "Told", summary.knows(times)
+    else:
+        yield "It is", summary.owner(times)
+        yield "Told so far", summary.knows(times)
+        yield "Next", summary.next(times)
+        yield "Acting now", summary.acts_now
     for pause in summary.paused:
         yield "Paused", f"{short(pause.words)} (`{pause.resume}`)"
     if summary.window is not None:

@@ -36,7 +36,10 @@ class Noted:
 
 
 def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
-    """Count the alert. One older than the last report under its fingerprint is counted and changes nothing else."""
+    """Count the alert. One older than the last report under its fingerprint is counted and changes nothing else.
+
+    What it said while it fired is kept when it ends: its end says the value that is well again.
+    """
     known = (incident_alerts.c.incident == number) & (incident_alerts.c.fingerprint == alert.fingerprint)
     before = tx.conn.execute(select(incident_alerts).where(known)).one_or_none()
     now_said: dict[str, Any] = {
@@ -51,6 +54,8 @@ def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
     }
     if before is not None:
         last_said = now_said if _effective_at(before) <= alert.effective_at else {}
+        if alert.status is Status.RESOLVED:
+            last_said.pop("annotations", None)
         counted = {"count": incident_alerts.c.count + 1, "last_seen": tx.now}
         tx.conn.execute(update(incident_alerts).where(known).values(counted | last_said))
         turned = alert.status if last_said and before.status != alert.status else None

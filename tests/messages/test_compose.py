@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 from incident_states import RUNBOOK
-from message_cases import ALERT, BEN, INCIDENT, LINK, NOW, RESTART, cases, entry, handed_over, paged
+from message_cases import ALERT, BEN, INCIDENT, LINK, NOW, RESTART, cases, entry, handed_over, over, paged
 
 from paramedic.incidents.incident import State
 from paramedic.messages import compose, page
@@ -21,6 +21,13 @@ def _no_secret() -> Iterator[None]:
     redaction.forget_all()
     yield
     redaction.forget_all()
+
+
+def test_what_is_shown_of_an_incident_that_is_over_says_how_it_ended_and_of_no_next_step() -> None:
+    sections = page.overview(over(), by="ada")
+    did = next(section for section in sections if section.title == "What Paramedic did")
+    assert "It ended because: the restart helped, verified" in did.lines
+    assert [name for section in sections for name, _ in section.facts if name in ("It is", "Next", "Acting now")] == []
 
 
 def test_a_page_answers_in_the_order_in_which_one_asks() -> None:

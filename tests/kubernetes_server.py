@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 from required import missing
 from waiting import until
 
@@ -31,6 +32,10 @@ BUILD = Path(
 )
 CONTROLLERS = "deployment,replicaset,statefulset,daemonset,namespace,serviceaccount,endpoint,disruption"
 NODE = "node-1"
+
+#: On a machine that is busy with a whole suite, a start takes minutes.
+READY_SECONDS = 240
+
 ADMIN, LIMITED = "token-of-the-admin-0123", "token-of-paramedic-4567"
 
 #: The admission of service accounts needs keys of theirs, and new nodes are tainted by what only a kubelet takes away.
@@ -50,8 +55,9 @@ def programs() -> Path:
 class Server:
     """The running control plane. Each test works in a namespace of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *flags: str) -> None:
+        """`flags`: more of the API server's."""
+        self.folder, self._flags = folder, flags
         self.port, self._etcd_port, self._peer_port = free_port(), free_port(), free_port()
         self._api: subprocess.Popen[bytes] | None = None
 
@@ -95,8 +101,13 @@ class Server:
 
     def start_api(self) -> None:
         """Start the API server, and wait until it takes requests."""
+        self._api = self._api_server()
+        self._write_kubeconfigs()
+        until("the API server is ready", self._answers, READY_SECONDS)
+
+    def _api_server(self) -> "subprocess.Popen[bytes]":
         keys = self.folder / "keys"
-        self._api = self._started(
+        return self._started(
             "kube-apiserver",
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
             "--bind-address=127.0.0.1",
@@ -110,11 +121,13 @@ class Server:
             "--authorization-mode=RBAC",
             f"--disable-admission-plugins={NOT_ADMITTED}",
             "--service-cluster-ip-range=10.0.0.0/24",
+            *self._flags,
         )
-        self._write_kubeconfigs()
-        until("the API server is ready", self._answers, 90)
 
     def _answers(self) -> bool:
+        """Whether it takes requests. One that has ended is started again: it gives up where its own start takes too long."""
+        if self._api is None or self._api.poll() is not None:
+            self._api = self._api_server()
         if not (self.folder / "certs" / "apiserver.crt").exists():
             return False
         self._write_kubeconfigs()
@@ -164,8 +177,11 @@ class Server:
                 f"--initial-cluster=default={peer}",
             )
             ending.callback(_ended, etcd)
-            self.start_api()
+            until(
+                "etcd is ready", lambda: _etcd_answers(client), READY_SECONDS
+            )  # the API server waits 20 s for it, and ends
             ending.callback(lambda: _ended(self._api))
+            self.start_api()
             flags = (f"--kubeconfig={self.folder / 'admin'}", f"--controllers={CONTROLLERS}", "--leader-elect=false")
             manager = self._started("kube-controller-manager", *flags, "--port=0", "--secure-port=0")
             ending.callback(_ended, manager)
@@ -183,7 +199,7 @@ class Node(threading.Thread):
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        until("the node is made", self._created, 30)
+        until("the node is made", self._created, READY_SECONDS)
         self.start()
         try:
             yield
@@ -192,7 +208,16 @@ class Node(threading.Thread):
             self.join(10)
 
     def _created(self) -> bool:
-        self._server.ask("POST", "/api/v1/nodes", {"kind": "Node", "metadata": {"name": NODE}})
+        """Whether the node is there, and ready. Asked again where an answer did not come: it may be there by then."""
+        try:
+            if all(node["metadata"]["name"] != NODE for node in self._server.ask("GET", "/api/v1/nodes")["items"]):
+                self._server.ask("POST", "/api/v1/nodes", {"kind": "Node", "metadata": {"name": NODE}})
+            self._make_ready()
+        except (TemporaryError, OutcomeUnknown, AssertionError):
+            return False
+        return True
+
+    def _make_ready(self) -> None:
         room = {"cpu": "64", "memory": "64Gi", "pods": "500"}
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
         self._server.ask(
@@ -200,7 +225,6 @@ class Node(threading.Thread):
             f"/api/v1/nodes/{NODE}/status",
             {"status": {"capacity": room, "allocatable": room, "conditions": [ready]}},
         )
-        return True
 
     def run(self) -> None:
         while not self._over.wait(0.1):
@@ -243,6 +267,13 @@ def status_of(pod: Mapping[str, Any]) -> dict[str, Any]:
     return {"phase": "Running" if is_up else "Pending", "conditions": conditions, "containerStatuses": [container]}
 
 
+def _etcd_answers(client: str) -> bool:
+    try:
+        return httpx.get(f"{client}/health", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
 def _ended(process: "subprocess.Popen[bytes] | None") -> None:
     if process is not None:
         process.kill()
@@ -250,8 +281,8 @@ def _ended(process: "subprocess.Popen[bytes] | None") -> None:
 
 
 @contextmanager
-def control_plane(folder: Path) -> Iterator[Server]:
-    """One that runs, in this folder."""
+def control_plane(folder: Path, *flags: str) -> Iterator[Server]:
+    """One that runs, in this folder; its API server with these flags more."""
     programs()
-    with Server(folder).running() as server:
+    with Server(folder, *flags).running() as server:
         yield server

@@ -16,6 +16,7 @@ from paramedic.settings import load_settings
 from paramedic.store import Store, StoreUnavailable, prefect_claim
 from paramedic.text.redaction import hush_logging
 from paramedic.transports.prefect_http import BACKOFF, PrefectApi, wait_for_prefect
+from paramedic.upkeep.attendance import Attendance
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
+    attendance = Attendance(store, settings, "dispatch")
+    attendance.start()
     deployments = Deployments(store, settings)
     wait_for_prefect(api, stop)  # its own client would wait whole seconds
     installation = _claimed(store, api, stop)
@@ -55,6 +58,7 @@ def main() -> None:
     Dispatch(store, prefect, deployments.register, pool=settings.work_pool, beat=liveness.inherited_pipe().beat).run(
         stop
     )
+    attendance.stop()
 
 
 def _claimed(store: Store, api: PrefectApi, stop: threading.Event) -> str:

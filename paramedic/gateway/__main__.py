@@ -16,6 +16,7 @@ from paramedic.settings import load_settings
 from paramedic.store import Store
 from paramedic.store.wakeups import DISPATCH, notify
 from paramedic.text.redaction import hush_logging
+from paramedic.upkeep.attendance import Attendance
 from paramedic.upkeep.library_watch import LibraryWatch
 
 #: How long a stop waits for triage, after the requests: together less than `paramedic up` gives its children.
@@ -48,6 +49,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.start()
     threading.Thread(target=LibraryWatch(store, settings).run, args=(stop,), name="library", daemon=True).start()
+    attendance = Attendance(store, settings, "gateway")
+    attendance.start()
     pipe = liveness.inherited_pipe()
 
     async def beat() -> None:
@@ -63,6 +66,7 @@ def main() -> None:
     finally:
         stop.set()
         wake.set(critical=True)
+        attendance.stop()
         worker.join(_TRIAGE_SECONDS)
 
 

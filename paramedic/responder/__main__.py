@@ -19,8 +19,10 @@ from paramedic.machine import liveness
 from paramedic.responder.capacity import PLAYBOOKS
 from paramedic.responder.worker import ParamedicWorker
 from paramedic.settings import Settings, load_settings
+from paramedic.store import Store
 from paramedic.text.redaction import hush_logging
 from paramedic.transports.prefect_http import BACKOFF, PrefectApi, wait_for_prefect
+from paramedic.upkeep.attendance import Attendance
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ async def serve() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    attendance = Attendance(Store(settings.store()), settings, "responder")
+    attendance.start()
     beating = asyncio.create_task(liveness.inherited_pipe().keep_beating())
     await _prefect_answers(stop)
     worker = ParamedicWorker(work_pool_name=settings.work_pool, limit=_limit(settings), prefetch_seconds=0)
@@ -65,6 +69,7 @@ async def serve() -> None:
             while worker.limiter.borrowed_tokens:  # noqa: ASYNC110 - a limiter has no event
                 await anyio.sleep(0.1)
         beating.cancel()
+        attendance.stop()
         if worker.limiter.borrowed_tokens:
             raise SystemExit(0)  # what is left dies with this process; its claims lapse, and the watchdog hands it on
 

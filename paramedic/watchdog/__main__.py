@@ -10,6 +10,7 @@ from paramedic.paging import Pager
 from paramedic.settings import load_settings
 from paramedic.store import Store
 from paramedic.text.redaction import hush_logging
+from paramedic.upkeep.attendance import Attendance
 from paramedic.watchdog.prefect_status import PrefectStatus
 from paramedic.watchdog.watchdog import Watchdog
 
@@ -26,10 +27,13 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    attendance = Attendance(Store(settings.store()), settings, "watchdog")  # a store of its own: the looks close theirs
+    attendance.start()
     watchdog.beat = liveness.inherited_pipe().beat
     watchdog.beat()
     while not stop.wait(settings.watchdog_every.total_seconds()):
         watchdog.look()
+    attendance.stop()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from paramedic.transports import http_deadline
 from paramedic.upkeep import checkpoints
 from paramedic.watchdog.attempts import Attempts
 from paramedic.watchdog.look import Look
+from paramedic.watchdog.missing_processes import Missing
 from paramedic.watchdog.orphaned_runs import Runs
 from paramedic.watchdog.outward_heartbeat import OutwardHeartbeat
 from paramedic.watchdog.prefect_status import PrefectStatus
@@ -92,6 +93,7 @@ class Watchdog:
             looks.unapproved,
             Attempts(store, settings, prefect).look,
             Runs(store, prefect).look,
+            Missing(store, settings, steady).look,
             looks.orders,
             looks.orphans,
             looks.unjudged,

@@ -64,7 +64,6 @@ CHECKOUT = ROOT if (ROOT / "pyproject.toml").is_file() else None
 #: the standard library.
 IMPORTED_FIRST = () if CHECKOUT is None else (str(CHECKOUT),)
 
-
 _PREFIX = "PARAMEDIC_"
 
 #: The variable that names the file with the settings, and the file that is read where it names none.
@@ -123,7 +122,9 @@ class Settings(BaseModel):
     store_owner_url: Database = None
     host: str = "127.0.0.1"
     port: int = Field(default=8650, ge=0, le=65535)
+    metrics_port: Annotated[int | None, Field(ge=1, le=65533)] = None
     public_url: Web = None
+    gateway_url: Web = None
     gateway_hosts: Names = ()
     gateway_tokens: Secrets = {}
     gateway_users: Secrets = {}

@@ -31,6 +31,7 @@ _OTHERS: dict[str, list[Any]] = {
     "store_url": ["sqlite:////srv/p.db", "postgresql://u:secret-word-1@db/p"],
     "store_owner_url": ["postgresql://o:secret-word-2@db/p"],
     "host": ["::1", "gateway.example"],
+    "gateway_url": ["http://gateway.example:8650"],
     "public_url": ["https://paramedic.example/x"],
     "gateway_hosts": [Said("a.example, b.example", ("a.example", "b.example"))],
     "gateway_tokens": [Said(json.dumps(_TOKEN), _TOKEN)],

@@ -112,7 +112,10 @@ def upgrade(
             f"{file} could not be written, and nothing was changed: {error.strerror or error}"
         ) from error
     if as_json:
-        say_json({"from": before, "to": after, "backup": None if before == after else str(file)})
+        say_json({"from": before, "to": after, "backup": None if before in (None, after) else str(file)})
+        return
+    if before is None:
+        console.print(f"the store was empty; it has its tables now, at revision {after}")
         return
     if before == after:
         console.print(f"the store is at revision {after}: there is nothing to do")

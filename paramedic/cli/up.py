@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Annotated
 
 import typer
 
@@ -23,6 +24,7 @@ from paramedic.paging.channel_settings import complaints, from_settings
 from paramedic.settings import Settings
 from paramedic.stack.children import appended
 from paramedic.stack.stack import Stack
+from paramedic.store.running_processes import ROLES
 from paramedic.text.sanitize import visible
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -60,7 +62,7 @@ def _begin(stack: Stack, manager: ServiceManager) -> None:
         time.sleep(0.2)
     _print(steps.new(stack.ready()))
     manager.ready()
-    if not announced:
+    if not announced and stack.has("gateway"):
         _announce_gateway(stack)
 
 
@@ -137,15 +139,21 @@ class Saying:
         return f"waiting for {what}: {visible(why)}"
 
 
+Only = Annotated[
+    str | None,
+    typer.Option("--only", help=f"Start only these, and no Prefect: of {', '.join(ROLES)}.", metavar="ROLE,…"),
+]
+
+
 @app.command()
-def up(data: Data = None) -> None:
+def up(data: Data = None, only: Only = None) -> None:
     """Start the Prefect server, the gateway, dispatch, the responder and the watchdog; Ctrl-C ends them all."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     settings = protected_settings(data, may_be_new=True)
     if not settings.runbooks.exists() and not settings.last_good().exists():
         raise PermanentError(f"there is no folder {settings.runbooks}: {NO_FOLDER}")
     manager = service_manager.inherited()
-    stack = Stack(settings)
+    stack = Stack(settings, ROLES if only is None else [role.strip() for role in only.split(",")])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     try:

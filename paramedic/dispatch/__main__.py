@@ -5,6 +5,7 @@ import signal
 import threading
 from datetime import timedelta
 
+from paramedic.dispatch import metrics
 from paramedic.dispatch.deployments import Deployments
 from paramedic.dispatch.events import Events
 from paramedic.dispatch.loop import Dispatch
@@ -12,6 +13,7 @@ from paramedic.dispatch.prefect_runs import PrefectRuns
 from paramedic.errors import TemporaryError
 from paramedic.machine import liveness
 from paramedic.oncall.oncall_reload import OncallIfKnown
+from paramedic.serving.exposition import Exposition
 from paramedic.settings import load_settings
 from paramedic.store import Store, StoreUnavailable, prefect_claim
 from paramedic.text.redaction import hush_logging
@@ -39,6 +41,9 @@ def main() -> None:
 
     attendance = Attendance(store, settings, "dispatch")
     attendance.start()
+    pipe = liveness.inherited_pipe()
+    exposition = Exposition(settings, "dispatch", [metrics.registry], pipe.silent_seconds)
+    exposition.start()
     deployments = Deployments(store, settings)
     wait_for_prefect(api, stop)  # its own client would wait whole seconds
     installation = _claimed(store, api, stop)
@@ -55,9 +60,8 @@ def main() -> None:
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
     threading.Thread(target=_renew_claim, args=(Store(settings.store()), installation, stop), daemon=True).start()
-    Dispatch(store, prefect, deployments.register, pool=settings.work_pool, beat=liveness.inherited_pipe().beat).run(
-        stop
-    )
+    Dispatch(store, prefect, deployments.register, pool=settings.work_pool, beat=pipe.beat).run(stop)
+    exposition.stop()
     attendance.stop()
 
 

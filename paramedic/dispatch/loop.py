@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from paramedic.alerts.alert import Severity
 from paramedic.catalog import runbook_file
+from paramedic.dispatch import metrics
 from paramedic.dispatch.prefect_runs import FINISHED, CreatedRun, NotDeployed, PrefectRuns
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident
@@ -148,6 +149,7 @@ class Dispatch:
             log.warning("%s: Prefect did not create the run; tried again in %s: %s", incident.id, pause, error)
             with self._store.write() as tx:
                 outbox.put_off(tx, order.incident, order.attempt, error=str(error), until=tx.now + pause)
+            metrics.ORDERS.labels("put_off").inc()
             return None
         except BadDocument as error:
             self._hand_over(order, f"this version cannot read the runbook that it opened with: {error}")
@@ -156,10 +158,12 @@ class Dispatch:
             self._hand_over(order, f"Prefect refuses the run: {error}")
             return None
         kill_point("run_created", incident.target)
+        metrics.ORDERS.labels("created").inc()
         notify(self._store, RESPONDER, {"pool": self._pool, "queue": incident.severity.value, "run": created.payload})
         return created
 
     def _hand_over(self, order: Order, because: str) -> None:
+        metrics.ORDERS.labels("handed_over").inc()
         with self._store.record() as tx:
             if incidents.get(tx, order.incident).attempt == order.attempt:
                 lifecycle.hand_over(tx, order.incident, Outcome(Ending.HANDED_OVER, because), actor="dispatch")

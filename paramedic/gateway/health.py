@@ -8,7 +8,8 @@ from paramedic.gateway import metrics, not_now
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import refused
 from paramedic.gateway.senders import KNOWN, Senders
-from paramedic.gateway.store_metrics import StoreMetrics
+from paramedic.serving.exposition import CONTENT_TYPE
+from paramedic.serving.store_metrics import StoreMetrics
 from paramedic.store import Store
 
 
@@ -35,4 +36,4 @@ class HealthEndpoint:
         if self._senders.known(request) is None:
             return refused(401, "unknown sender", field="authorization", what="unknown sender", allowed=KNOWN)
         text = generate_latest(metrics.registry) + generate_latest(self._of_store)
-        return Response(text, media_type="text/plain; version=0.0.4")
+        return Response(text, media_type=CONTENT_TYPE)

@@ -1,4 +1,4 @@
-"""The metrics that the gateway counts itself; those of the whole Paramedic are in `paramedic/gateway/store_metrics.py`."""
+"""The metrics that the gateway counts itself; those of the whole Paramedic are in `paramedic/serving/store_metrics.py`."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 

@@ -4,10 +4,10 @@ import logging
 
 from fastapi import Request
 
-from paramedic.gateway.auth import sender
-from paramedic.gateway.connections import prove
 from paramedic.gateway.refusal import RefusalLog
 from paramedic.kinds.faces import Authentic
+from paramedic.serving.auth import sender
+from paramedic.serving.connections import prove
 from paramedic.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from paramedic.gateway import metrics
-from paramedic.gateway.connections import BACKLOG, Door, protocol, raise_file_limit
-from paramedic.gateway.hosts import HostGuard
+from paramedic.serving.connections import BACKLOG, Door, protocol, raise_file_limit
+from paramedic.serving.hosts import HostGuard
 from paramedic.settings import Settings
 
 #: How long a stop waits for requests that have begun.

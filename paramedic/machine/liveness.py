@@ -5,23 +5,30 @@ The process's main loop writes it, so that a process that is stopped, hangs or l
 
 import contextlib
 import os
+import time
 from dataclasses import dataclass
 
 #: The pipe's descriptor, in the environment of a supervised process.
 VARIABLE = "PARAMEDIC_LIVENESS_PIPE"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LivenessPipe:
     """The process's end of the pipe; `pipe` None where no process reads it."""
 
     pipe: int | None
+    _beaten_at: float | None = None
 
     def beat(self) -> None:
         """Show that the loop is running. Never blocks, never raises; does nothing without a reader."""
+        self._beaten_at = time.monotonic()
         if self.pipe is not None:
             with contextlib.suppress(OSError):  # full: enough is there to read; or `up` is gone
                 os.write(self.pipe, b".")
+
+    def silent_seconds(self) -> float | None:
+        """How long ago the last beat was; None before the first."""
+        return None if self._beaten_at is None else time.monotonic() - self._beaten_at
 
     async def keep_beating(self) -> None:
         """Beat once a second for as long as the event loop runs; does not return."""

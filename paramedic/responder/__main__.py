@@ -13,11 +13,14 @@ import anyio
 import anyio.to_thread
 from prefect.settings import get_current_settings
 from prefect.utilities.services import critical_service_loop
+from prometheus_client import CollectorRegistry
 
 from paramedic.catalog.library import library_in_force
 from paramedic.machine import liveness
 from paramedic.responder.capacity import PLAYBOOKS
+from paramedic.responder.metrics import ResponderMetrics
 from paramedic.responder.worker import ParamedicWorker
+from paramedic.serving.exposition import Exposition
 from paramedic.settings import Settings, load_settings
 from paramedic.store import Store
 from paramedic.text.redaction import hush_logging
@@ -45,9 +48,13 @@ async def serve() -> None:
         loop.add_signal_handler(number, stop.set)
     attendance = Attendance(Store(settings.store()), settings, "responder")
     attendance.start()
-    beating = asyncio.create_task(liveness.inherited_pipe().keep_beating())
+    pipe, registry = liveness.inherited_pipe(), CollectorRegistry()
+    beating = asyncio.create_task(pipe.keep_beating())
+    exposition = Exposition(settings, "responder", [registry], pipe.silent_seconds)
+    exposition.start()
     await _prefect_answers(stop)
     worker = ParamedicWorker(work_pool_name=settings.work_pool, limit=_limit(settings), prefetch_seconds=0)
+    registry.register(ResponderMetrics(worker.capacity, lambda: float(worker.limiter.available_tokens), worker.warm))
     poll = get_current_settings().worker.query_seconds
     async with worker:
         await _prefect_knows(worker, stop)
@@ -69,6 +76,7 @@ async def serve() -> None:
             while worker.limiter.borrowed_tokens:  # noqa: ASYNC110 - a limiter has no event
                 await anyio.sleep(0.1)
         beating.cancel()
+        exposition.stop()
         attendance.stop()
         if worker.limiter.borrowed_tokens:
             raise SystemExit(0)  # what is left dies with this process; its claims lapse, and the watchdog hands it on

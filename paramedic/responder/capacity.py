@@ -21,13 +21,18 @@ PLAYBOOKS = 24
 #: The number of these that only the queue `critical` gets, so that it does not wait behind warnings.
 RESERVED = 4
 
+#: The kinds of runs: what an incident started, and what a schedule did.
+PLAYBOOK, ROUND = "playbook", "round"
+
 
 class Capacity:
     """The running runs, counted by kind."""
 
     def __init__(self) -> None:
         self._rounds: set[UUID] = set()
+        self._playbooks: set[UUID] = set()
         self._uncritical: set[UUID] = set()  # the playbooks that leave RESERVED alone
+        self._begun = {PLAYBOOK: 0, ROUND: 0}
 
     def fits(self, flow_run: FlowRun, limiter: anyio.CapacityLimiter | None) -> bool:
         """Of what the limit allows, PLAYBOOKS are never scheduled rounds, and RESERVED of those only critical."""
@@ -41,15 +46,27 @@ class Capacity:
 
     def begin(self, flow_run: FlowRun) -> None:
         """Count a run that begins."""
+        self._begun[ROUND if flow_run.auto_scheduled else PLAYBOOK] += 1
         if flow_run.auto_scheduled:
             self._rounds.add(flow_run.id)
-        elif flow_run.work_queue_name != Severity.CRITICAL:
+            return
+        self._playbooks.add(flow_run.id)
+        if flow_run.work_queue_name != Severity.CRITICAL:
             self._uncritical.add(flow_run.id)
 
     def end(self, flow_run: UUID) -> None:
         """Count a run that has ended."""
         self._rounds.discard(flow_run)
+        self._playbooks.discard(flow_run)
         self._uncritical.discard(flow_run)
+
+    def at_work(self) -> dict[str, int]:
+        """The runs at work, by kind."""
+        return {PLAYBOOK: len(self._playbooks), ROUND: len(self._rounds)}
+
+    def begun(self) -> dict[str, int]:
+        """The runs that began so far, by kind."""
+        return dict(self._begun)
 
     async def cancel_rounds(self, prefect: PrefectClient) -> None:
         """End the rounds at work as Cancelled: they end with this process, and the next start goes on with new ones.

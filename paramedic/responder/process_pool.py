@@ -214,6 +214,10 @@ class ProcessPool:
         asyncio.get_running_loop().call_later(_REFILL_AFTER_SECONDS, self._refill)
         return process
 
+    def warm(self) -> int:
+        """The number of processes that wait for a run."""
+        return sum(process.alive for process in tuple(self._waiting))
+
     def stop(self) -> None:
         """End the idle processes, and the fork server with the last one that has a run."""
         for process in self._drain():

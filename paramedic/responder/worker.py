@@ -86,7 +86,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._leases = RunLeases(self._store)
         self._pool = ProcessPool(self._settings.warm_processes, _imported(self._settings), environment(self._settings))
         self._at_work: dict[UUID, asyncio.Event] = {}  # set when an operator cancels the run
-        self.capacity = Capacity()
+        self.capacity, self.warm = Capacity(), self._pool.warm
         self._deployments = DeploymentCache(self._work_pool_name, self._settings.flows)
         self._beside: list[asyncio.Task[None]] = []
         self._takes_no_more = threading.Event()

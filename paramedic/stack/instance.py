@@ -27,6 +27,7 @@ class Running:
     pid: int
     gateway: str
     prefect: str
+    health: tuple[str, ...] = ()  # where each process of it says that it is well, as far as it serves that
 
 
 def running(data: Path) -> Running | None:

@@ -1,13 +1,12 @@
 """The stack: starts Paramedic's processes on this machine in order, and says what is waited for."""
 
 import contextlib
-import json
 import logging
 import os
 import threading
 import time
+from collections.abc import Collection
 from functools import partial
-from pathlib import Path
 from typing import IO
 
 import httpx
@@ -17,28 +16,24 @@ from paramedic.catalog.library import Library, library_in_force
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.gateway import identity
 from paramedic.machine import data_folder, file_ownership, parent_death, ports
-from paramedic.settings import IMPORTED_FIRST, BadSettings, Settings, authored, web_address
-from paramedic.stack import instance
+from paramedic.settings import Settings, authored, web_address
+from paramedic.stack import elsewhere, health_check, instance, reserved_ports
 from paramedic.stack.children import Child, Children
+from paramedic.stack.environment import child_env
 from paramedic.stack.instance import Running
-from paramedic.stack.prefect_server import server_command, server_env
+from paramedic.stack.prefect_server import server_command
 from paramedic.stack.progress import Progress, Step
 from paramedic.stack.store_waits import Acting, Migration
 from paramedic.store import Store, messages, prefect_claim
+from paramedic.store.running_processes import ROLES
 from paramedic.transports import http_deadline, prefect_login
 from paramedic.transports.prefect_http import PrefectApi, complaint
 from paramedic.upkeep import checkpoints
 
 log = logging.getLogger(__name__)
 
-#: Where Prefect's own server listens unless somebody says otherwise.
-_PREFECT_PORT = 4200
-
 #: The last one that dispatch registers: flow and deployment.
 _DEPLOYMENT = "prune/prune"
-
-#: Prefect's own variable for how often a worker polls.
-_POLL = "PREFECT_WORKER_QUERY_SECONDS"
 
 #: A process that gave no sign of life for so long stands still. Each gives one every few seconds, and where it waits for
 #: Prefect or the store after its time-outs of 10 s.
@@ -51,21 +46,16 @@ class NotReady(TemporaryError):
     """Something did not answer in time; the message names it and where its log is."""
 
 
-def _poll_seconds() -> str:
-    """The worker's poll interval in seconds: 1, unless Prefect's own variable is set."""
-    value = os.environ.get(_POLL, "1")
-    with contextlib.suppress(ValueError):
-        if 0 < float(value) < float("inf"):
-            return value
-    raise BadSettings(f"{_POLL}, in the environment: {value!r} is not a number of seconds above 0")
-
-
 class Stack:
     """Paramedic's processes on this machine. Use it from the main thread."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises BadDocument for runbooks that cannot be used at all."""
+    def __init__(self, settings: Settings, only: Collection[str] = ROLES) -> None:
+        """`only`: those of ROLES that this machine has; others have the rest.
+
+        Raises BadDocument for runbooks that cannot be used at all, PermanentError where the rest could not be reached.
+        """
         self.settings = settings
+        self._only = elsewhere.checked(only, settings)
         self.library: Library = library_in_force(settings)
         self.token_file = keys.gateway_token_file(settings)
         self.gateway_url = ""
@@ -91,20 +81,20 @@ class Stack:
             for notice in data_folder.prepare(data):
                 log.warning("%s", notice)
             self._lock = instance.lock(data)
-            keys.signing_key(settings)
-            keys.link_key(settings)
-            if settings.prefect_api_url is None:
-                settings = self.settings = prefect_login.with_login_made(settings)
+            settings = self.settings = self._with_keys(settings)
         except OSError as error:
             raise PermanentError(f"what is kept in {data} cannot be used: {error}") from error
         untrusted = file_ownership.complaints(authored(settings))
         if untrusted:
             raise PermanentError("\n".join(untrusted))
-        port = self._held(ports.demand(settings.host, settings.port, who="the gateway", setting="PARAMEDIC_PORT"))
-        prefect_port = self._held(_prefect_port()) if settings.prefect_api_url is None else 0
+        port = settings.port
+        if "gateway" in self._only:
+            port = self._held(ports.demand(settings.host, port, who="the gateway", setting="PARAMEDIC_PORT"))
+        prefect_port = self._held(reserved_ports.prefect()) if settings.prefect_api_url is None else 0
+        self._ports += reserved_ports.metrics(settings, self._only)
         self._migration.attempt()
         self.gateway_url = web_address(settings.host, port)
-        env = self._child_env = self._env(port)
+        env = self._child_env = child_env(settings, port)
         if settings.prefect_api_url is None:
             env["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"  # ours has none, and each client would ask first
             self.prefect_url = f"http://127.0.0.1:{prefect_port}/api"
@@ -112,7 +102,8 @@ class Stack:
             self.prefect_url = settings.prefect_api_url.rstrip("/")
         prefect = self._prefect = self.prefect_api.client(seconds=3)
         env |= {"PREFECT_API_URL": self.prefect_url, "PARAMEDIC_PREFECT_API_URL": self.prefect_url}
-        instance.announce(self._lock, Running(os.getpid(), self.gateway_url, self.prefect_url))
+        healthy_at = health_check.addresses(settings, self.gateway_url, self._only)
+        instance.announce(self._lock, Running(os.getpid(), self.gateway_url, self.prefect_url, healthy_at))
         if prefect_port:
             self._children.start(
                 Child("prefect", server_command(prefect_port), env, serves=True, silent_seconds=_SILENT_SECONDS)
@@ -122,18 +113,29 @@ class Stack:
             self._start_workers()
         self._progress = Progress(self._steps(prefect))
 
+    def _with_keys(self, settings: Settings) -> Settings:
+        """Make the keys that this machine needs; the settings with the login to its own Prefect. Raises OSError, BadSettings."""
+        if self.has("watchdog"):  # who signs checkpoints
+            keys.signing_key(settings)
+        keys.link_key(settings)
+        return prefect_login.with_login_made(settings) if settings.prefect_api_url is None else settings
+
     def _held(self, held: ports.Held) -> int:
         """Reserve the port until the end, whichever of our processes dies meanwhile."""
         self._ports.append(held)
         return held.port
 
     def _start(self, name: str) -> None:
+        if name not in self._only:
+            return
         argv = parent_death.module(f"paramedic.{name}")
         self._children.start(Child(name, argv, self._child_env, silent_seconds=_SILENT_SECONDS))
 
     def _start_workers(self) -> None:
         for name in ("gateway", "dispatch"):
             self._start(name)
+        if "responder" not in self._only:
+            return
         ours = self.settings.work_pool_type == "paramedic"
         self._children.start(
             Child(
@@ -150,34 +152,6 @@ class Stack:
             return parent_death.module("paramedic.responder")
         pool = ("--type", "process", "--pool", self.settings.work_pool, "--create-pool-if-not-found")
         return parent_death.module("prefect", "worker", "start", *pool)
-
-    def _env(self, port: int) -> dict[str, str]:
-        settings = self.settings
-        env = dict(os.environ) | settings.as_env() | server_env(settings.data / "prefect")
-        for theirs in ("PREFECT_PROFILE", "PREFECT_API_KEY"):  # of the person who starts us, for another Prefect
-            if settings.prefect_api_url is None:
-                env.pop(theirs, None)
-        env |= {
-            "PARAMEDIC_DATA": str(settings.data),
-            "PARAMEDIC_RUNBOOKS": str(settings.runbooks),
-            "PARAMEDIC_HOST": settings.host,
-            "PARAMEDIC_PORT": str(port),
-            parent_death.VARIABLE: "1",
-            "PARAMEDIC_WARM_PROCESSES": str(settings.warm_processes),
-            _POLL: _poll_seconds(),
-            "PREFECT_CLIENT_MAX_RETRIES": "3",
-            "PREFECT_LOGGING_COLORS": "false",  # they go into a file, and cost 10 ms a line
-            "PREFECT_API_REQUEST_TIMEOUT": "15",  # now and then a call is never answered: made again before its run is given up
-            "PYTHONPATH": os.pathsep.join([*IMPORTED_FIRST, *_absolute(os.environ.get("PYTHONPATH", ""))]),
-            "PYTHONSAFEPATH": "1",
-        }
-        env.pop("PARAMEDIC_CONFIG", None)  # what it says is in the environment now
-        if not settings.gateway_tokens and not settings.gateway_users:
-            env["PARAMEDIC_GATEWAY_TOKENS"] = json.dumps({"local": keys.gateway_token(settings)})
-        if settings.prefect_api_auth is not None:
-            auth = settings.prefect_api_auth.get_secret_value()
-            env |= {"PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}
-        return env
 
     @property
     def prefect_api(self) -> PrefectApi:
@@ -218,6 +192,10 @@ class Stack:
         """Whether the gateway has been ready."""
         return self._progress is not None and self._progress.passed(_GATEWAY)
 
+    def has(self, role: str) -> bool:
+        """Whether this machine has the role."""
+        return role in self._only
+
     def wait_ready(self, seconds: float) -> None:
         """Wait until the gateway accepts alerts and Prefect has the deployments and a worker. Raises NotReady."""
         until = time.monotonic() + seconds
@@ -229,13 +207,14 @@ class Stack:
             time.sleep(0.1)
 
     def _steps(self, prefect: httpx.Client) -> list[Step]:
-        return [
-            Step("the store", self._migration.complaint),
-            Step(_GATEWAY, self._gateway_complaint),
-            Step(f"the Prefect server at {self.prefect_url}", lambda: complaint(prefect)),
-            Step("the deployments", partial(self._deployments_complaint, prefect)),
-            Step("the responder", partial(self._responder_complaint, prefect)),
-        ]
+        steps = {
+            "store": Step("the store", self._migration.complaint),
+            "gateway": Step(_GATEWAY, self._gateway_complaint),
+            "prefect": Step(f"the Prefect server at {self.prefect_url}", lambda: complaint(prefect)),
+            "dispatch": Step("the deployments", partial(self._deployments_complaint, prefect)),
+            "responder": Step("the responder", partial(self._responder_complaint, prefect)),
+        }
+        return [step for name, step in steps.items() if name not in ROLES or name in self._only]
 
     def _gateway_complaint(self) -> str | None:
         identity.demand(self.gateway_url, keys.link_key(self.settings))
@@ -291,7 +270,7 @@ class Stack:
             self._prefect.close()
         if self._lock is None:  # the folder was never ours
             return
-        if self._migration.done:
+        if self._migration.done and "watchdog" in self._only:
             store = Store(self.settings.store())
             with contextlib.suppress(TemporaryError, PermanentError, OSError):
                 checkpoints.sign(store, self.settings)
@@ -315,17 +294,3 @@ def _report(settings: Settings, subject: str, words: str) -> None:
             store.close()
 
     threading.Thread(target=write, name="tell", daemon=True).start()
-
-
-def _absolute(path: str) -> list[str]:
-    """PATH without relative or empty entries, which depend on the current folder."""
-    return [folder for folder in path.split(os.pathsep) if Path(folder).is_absolute()]
-
-
-def _prefect_port() -> ports.Held:
-    """The Prefect server's port, from Prefect's own variable."""
-    setting = "PREFECT_SERVER_API_PORT"
-    value = os.environ.get(setting)
-    if value and not (value.isascii() and value.isdigit() and int(value) <= 65535):
-        raise PermanentError(f"{setting}, in the environment: {value!r:.40} is not a port; write a number up to 65535")
-    return ports.demand("127.0.0.1", int(value or _PREFECT_PORT), who="the Prefect server", setting=setting)

@@ -7,8 +7,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Table, and_, func, or_, select
 
 from paramedic.incidents.incident import State
-from paramedic.store import Tx, inbox
+from paramedic.store import Tx, inbox, running_processes
 from paramedic.store.tables import acts, claims, incidents, messages, outbox, pauses
+
+#: A message that has been due for so long is late.
+LATE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,12 @@ class LiveWork:
     inbox: Waiting  # alerts without a first decision
     outbox: Waiting  # orders that Prefect does not have yet, by when they were written
     messages: Waiting  # messages that could be sent now, by when they were due
+    late: int  # messages that have been due for LATE
     retrying: int  # messages that failed at least once, and are not sent
     incidents: Mapping[State, int]  # those not resolved, by state; every such state is there
     claims: int  # in force
     open_acts: Waiting  # without an outcome
+    processes: Mapping[str, int]  # of ours that run on the store, by role; each role is there
     acts_paused: bool  # everywhere, by a person, the watchdog or a mass failure
 
 
@@ -47,10 +52,12 @@ def live_work(tx: Tx) -> LiveWork:
         inbox=_waiting(tx, count, oldest),
         outbox=_queue(tx, outbox, outbox.c.written_at, outbox.c.state == "waiting"),
         messages=_queue(tx, messages, messages.c.due_at, sendable),
+        late=_count(tx, messages, sendable & (messages.c.due_at <= tx.now - LATE)),
         retrying=_count(tx, messages, unsent),
         incidents={state: by_state.get(state, 0) for state in State if state is not State.RESOLVED},
         claims=_count(tx, claims, claims.c.released.is_(False) & (claims.c.lease_until > tx.now)),
         open_acts=_queue(tx, acts, acts.c.written_at, acts.c.result.is_(None)),
+        processes=running_processes.counted(tx),
         acts_paused=_count(tx, pauses, pauses.c.scope.in_(("all", "mass"))) > 0,
     )
 

@@ -14,7 +14,7 @@ from paramedic import keys
 from paramedic.errors import PermanentError, Refused
 from paramedic.machine.clock import from_iso, iso, utc_now
 from paramedic.settings import Settings
-from paramedic.store import REVISIONS, StoreUnknown
+from paramedic.store import REVISIONS
 from paramedic.store.migrations import migrate, revision_of, unknown
 from paramedic.store.snapshot import snapshot
 
@@ -107,14 +107,16 @@ def _described(copy: Path, taken_at: str) -> Manifest:
     return Manifest(store, generation, revision, entries, taken_at)
 
 
-def upgrade(settings: Settings, file: Path) -> tuple[str, str]:
+def upgrade(settings: Settings, file: Path) -> tuple[str | None, str]:
     """Migrate the store to this version's schema, after a backup to `file`; returns the revisions before and after.
 
-    Does nothing, and makes no file, where it is at that schema already. Raises as `back_up` does.
+    Does nothing, and makes no file, where it is at that schema already. A database without tables gets them, and there is
+    nothing to back up: the revision before is None. Raises as `back_up` does.
     """
     before = revision_of(settings.owner())
     if before is None:
-        raise StoreUnknown("the database has no tables yet; `paramedic up` makes them")
+        migrate(settings.owner(), runtime_role=settings.runtime_role())
+        return None, REVISIONS[-1]
     if before not in REVISIONS:
         raise unknown(before)
     if before != REVISIONS[-1]:

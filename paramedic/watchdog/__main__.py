@@ -4,13 +4,18 @@ import logging
 import signal
 import threading
 
+from prometheus_client import CollectorRegistry
+
 from paramedic.machine import liveness
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
+from paramedic.serving.exposition import Exposition
+from paramedic.serving.store_metrics import StoreMetrics
 from paramedic.settings import load_settings
 from paramedic.store import Store
 from paramedic.text.redaction import hush_logging
 from paramedic.upkeep.attendance import Attendance
+from paramedic.watchdog import metrics
 from paramedic.watchdog.prefect_status import PrefectStatus
 from paramedic.watchdog.watchdog import Watchdog
 
@@ -29,10 +34,15 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     attendance = Attendance(Store(settings.store()), settings, "watchdog")  # a store of its own: the looks close theirs
     attendance.start()
-    watchdog.beat = liveness.inherited_pipe().beat
+    pipe, of_store = liveness.inherited_pipe(), CollectorRegistry()
+    of_store.register(StoreMetrics(Store(settings.store())))
+    exposition = Exposition(settings, "watchdog", [metrics.registry, of_store], pipe.silent_seconds)
+    exposition.start()
+    watchdog.beat = pipe.beat
     watchdog.beat()
     while not stop.wait(settings.watchdog_every.total_seconds()):
         watchdog.look()
+    exposition.stop()
     attendance.stop()
 
 

@@ -7,6 +7,7 @@ import httpx
 
 from paramedic.settings import Settings
 from paramedic.transports import http_deadline
+from paramedic.watchdog import metrics
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class OutwardHeartbeat:
             return
         if nobody_knows:
             log.error("no heartbeat is sent: the store is away, and no person could be paged about it")
+            metrics.HEARTBEATS.labels("withheld").inc()
             return
         self._sent_at = now
         try:
@@ -38,3 +40,6 @@ class OutwardHeartbeat:
             answer.raise_for_status()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             log.warning("the heartbeat could not be sent: %s", type(error).__name__)  # its words may hold the address
+            metrics.HEARTBEATS.labels("failed").inc()
+        else:
+            metrics.HEARTBEATS.labels("sent").inc()

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,7 @@ from paramedic.store.table_facts import declared
 from paramedic.text.sanitize import one_line
 from paramedic.transports import http_deadline
 from paramedic.upkeep import checkpoints
+from paramedic.watchdog import metrics
 from paramedic.watchdog.attempts import Attempts
 from paramedic.watchdog.look import Look
 from paramedic.watchdog.missing_processes import Missing
@@ -118,11 +120,14 @@ class Watchdog:
         One that hangs is left behind: the next ones begin without it, and it is not started again before it is
         back. A round waits for at most _ROUND_SECONDS in all.
         """
-        remaining = _ROUND_SECONDS
+        began, remaining = time.monotonic(), _ROUND_SECONDS
         for look, thread in zip(self._looks, self._threads, strict=True):
             self.beat()
             remaining -= thread.take(partial(self._guarded, look), min(remaining, _LOOK_SECONDS))
         self._telling.take(partial(self._guarded, self.report_stuck), min(remaining, _LOOK_SECONDS))
+        metrics.STUCK.set(sum(thread.stuck_seconds() is not None for thread in self._threads))
+        metrics.ROUND.observe(time.monotonic() - began)
+        metrics.ROUND_AT.set_to_current_time()
 
     def _guarded(self, look: Callable[[], object]) -> None:
         """Take one look; a fault in it is reported and stops no other look."""
@@ -134,9 +139,10 @@ class Watchdog:
             self._refused = str(error)  # the next look at the store tells somebody
         except Exception as error:  # a fault in one look keeps no other from being taken, and is told (P5)
             log.exception("the look %s failed", name)
+            metrics.FAULTS.labels(name).inc()
             subject, words = f"The watchdog fails at {name}", f"{type(error).__name__}: {error}"
             if look == self._pager.deliver_due:  # what is queued would not leave
-                self._pager.page_directly(subject, words)
+                self._page_directly(subject, words)
             else:
                 self._page(subject, words, once_in=self._pager.repeat)
 
@@ -201,7 +207,7 @@ class Watchdog:
 
     def listen_to_the_gateway(self) -> None:
         """Page a person when the gateway does not answer or accepts no alerts. A store that is away is reported once."""
-        address = web_address(self._settings.host, self._settings.port)
+        address = (self._settings.gateway_url or web_address(self._settings.host, self._settings.port)).rstrip("/")
         complaint = None
         try:
             answer = self._http.get(f"{address}/healthz")
@@ -215,6 +221,7 @@ class Watchdog:
     def _listen(self, name: str, complaint: str | None) -> None:
         """Page a person about one that gives no answer for long, repeatedly, and about its end."""
         unanswered, now = self._unanswered[name], self._steady()
+        metrics.UNANSWERED.labels(name).set(complaint is not None)
         if complaint is None:
             told_at, unanswered.since, unanswered.told_at = unanswered.told_at, None, None
             if told_at is not None:
@@ -240,7 +247,12 @@ class Watchdog:
                 log.exception("paged without the store: %s", subject)
             else:
                 return True
-        return self._pager.page_directly(subject, body)
+        return self._page_directly(subject, body)
+
+    def _page_directly(self, subject: str, body: str) -> bool:
+        told = self._pager.page_directly(subject, body)
+        metrics.DIRECT.labels("told" if told else "unreachable").inc()
+        return told
 
     # --- what it leaves outside ---------------------------------------------------------------------------------------
 

@@ -11,10 +11,10 @@ from databases import migrated
 from pydantic import SecretStr
 
 from paramedic.gateway.app import make_app
-from paramedic.gateway.connections import BACKLOG
 from paramedic.gateway.server import server
 from paramedic.intake.intake import Wake
 from paramedic.machine import ports
+from paramedic.serving.connections import BACKLOG
 from paramedic.settings import Settings
 from paramedic.store import Store
 

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from serving import AUTH, connect, exchange, read_all, read_one, serving, status
 
-from paramedic.gateway import connections
-from paramedic.gateway.connections import Door
+from paramedic.serving import connections
+from paramedic.serving.connections import Door
 
 BODY = json.dumps(
     {"alerts": [{"labels": {"alertname": "A"}, "status": "firing", "startsAt": "2026-01-31T09:30:00Z"}]}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from serving import AUTH, exchange, serving, status
 
-from paramedic.gateway.hosts import HostGuard
+from paramedic.serving.hosts import HostGuard
 from paramedic.settings import BadSettings, Settings, load_settings
 
 

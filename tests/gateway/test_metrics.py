@@ -14,16 +14,21 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from paramedic.audit.chain import Entry
-from paramedic.gateway import metrics, trail_counts
+from paramedic.dispatch import metrics as dispatch_metrics
+from paramedic.gateway import metrics
 from paramedic.gateway.app import make_app
-from paramedic.gateway.store_metrics import StoreMetrics
-from paramedic.gateway.trail_counts import TrailCounts
 from paramedic.intake.intake import Wake
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
+from paramedic.responder.capacity import Capacity
+from paramedic.responder.metrics import ResponderMetrics
+from paramedic.serving import trail_counts
+from paramedic.serving.store_metrics import StoreMetrics
+from paramedic.serving.trail_counts import TrailCounts
 from paramedic.settings import ROOT, Settings
 from paramedic.store import Store, acts, deliveries, intents, kill_switch, messages, outbox, trail
+from paramedic.watchdog import metrics as watchdog_metrics
 
 TOKEN = "a-token-of-this-test"
 PAGE = ROOT / "docs" / "monitoring.md"
@@ -195,7 +200,11 @@ def _rows(found: list[Metric]) -> list[str]:
 
 
 def test_the_page_has_the_meaning_of_every_metric_and_of_no_other(registry: CollectorRegistry) -> None:
-    found = [*metrics.registry.collect(), *registry.collect()]
+    responder = ResponderMetrics(Capacity(), lambda: 3.0, lambda: 2)
+    watchdog_metrics.FAULTS.labels("a_look")
+    watchdog_metrics.UNANSWERED.labels("the store")
+    of_others = [*watchdog_metrics.registry.collect(), *responder.collect(), *dispatch_metrics.registry.collect()]
+    found = [*metrics.registry.collect(), *of_others, *registry.collect()]
     text = PAGE.read_text()
     shown = [line for line in text.splitlines() if line.startswith("| `paramedic_")]
     assert [" | ".join(line.split(" | ")[:2]) + " |" for line in shown] == _rows(found)

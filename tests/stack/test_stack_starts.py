@@ -17,8 +17,7 @@ from paramedic.errors import PermanentError
 from paramedic.machine import parent_death
 from paramedic.machine.ports import PortTaken
 from paramedic.settings import BadSettings, load_settings
-from paramedic.stack import stack as up
-from paramedic.stack import store_waits
+from paramedic.stack import reserved_ports, store_waits
 from paramedic.stack.instance import running
 from paramedic.stack.stack import NotReady, Stack
 from paramedic.store import StoreUnavailable
@@ -50,7 +49,7 @@ def test_a_default_port_that_is_taken_is_refused_and_nothing_is_started(
 ) -> None:
     """Senders would post to a stranger, and links in mails lead to one."""
     settings = load_settings(data=tmp_path / "data")
-    monkeypatch.setattr(up, "_PREFECT_PORT", taken if whose == "prefect" else free_port())
+    monkeypatch.setattr(reserved_ports, "_PREFECT_PORT", taken if whose == "prefect" else free_port())
     settings.port = taken if whose == "gateway" else free_port()  # as a default: nobody has set it
     settings.model_fields_set.discard("port")
     stack = Stack(settings)

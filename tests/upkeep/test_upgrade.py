@@ -97,3 +97,13 @@ def test_a_program_is_told_from_where_to_where_and_where_the_backup_is(old: Sett
     for answer in ({"from": OLD, "to": NEW, "backup": str(file)}, {"from": NEW, "to": NEW, "backup": None}):
         assert json.loads(paramedic("upgrade", "--backup", str(file), "--json", env=old.as_env())) == answer
     assert file.exists()
+
+
+def test_an_empty_database_gets_its_tables_and_leaves_no_backup(empty_url: str, tmp_path: Path) -> None:
+    """As the first start of a cluster does, by a job of its own."""
+    (tmp_path / "data").mkdir()
+    settings = Settings(data=tmp_path / "data", store_url=empty_url)
+    assert upgrade(settings, tmp_path / "before") == (None, NEW)
+    assert not (tmp_path / "before").exists()
+    assert revision_of(empty_url) == NEW
+    assert upgrade(settings, tmp_path / "before") == (NEW, NEW)

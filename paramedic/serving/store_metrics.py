@@ -1,4 +1,4 @@
-"""The metrics of the whole Paramedic, read from the store: the same in every gateway, whichever process did the work."""
+"""The metrics of the whole Paramedic, read from the store: the same in every process that is asked, whichever did the work."""
 
 import logging
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from paramedic.gateway.trail_counts import Counts, TrailCounts, labels
+from paramedic.serving.trail_counts import Counts, TrailCounts, labels
 from paramedic.store import Store, StoreUnavailable, StoreUnknown
 from paramedic.store.live_work import LiveWork, Waiting, live_work
 
@@ -29,7 +29,7 @@ class StoreMetrics(Collector):
         """Every metric, as it is now."""
         with self._lock:
             work = self._read()
-            up = "1 while this gateway can read the store."
+            up = "1 while this process can read the store."
             yield GaugeMetricFamily("paramedic_store_up", up, value=0 if work is None else 1)
             if work is not None:
                 yield from gauges(work)
@@ -51,6 +51,8 @@ def gauges(work: LiveWork) -> Iterable[Metric]:
     yield from _queue("paramedic_inbox", "alerts", "Alerts that wait for their decision.", work.inbox)
     yield from _queue("paramedic_outbox", "orders", "Runs that Prefect does not have yet.", work.outbox)
     yield from _queue("paramedic_messages", "due", "Messages to people that could be sent now.", work.messages)
+    late = "Messages to people that have been due for a minute or longer."
+    yield GaugeMetricFamily("paramedic_messages_late", late, value=work.late)
     retrying = "Messages to people that failed at least once and have not been sent."
     yield GaugeMetricFamily("paramedic_messages_retrying", retrying, value=work.retrying)
     live = GaugeMetricFamily("paramedic_incidents", "Incidents that are not resolved.", labels=["state"])
@@ -58,13 +60,19 @@ def gauges(work: LiveWork) -> Iterable[Metric]:
         live.add_metric([state.value], count)
     yield live
     yield GaugeMetricFamily("paramedic_claims", "Targets that a run holds the claim on.", value=work.claims)
+    here = GaugeMetricFamily(
+        "paramedic_processes", "Processes that run on this store, on all machines.", labels=["role"]
+    )
+    for role, count in work.processes.items():
+        here.add_metric([role], count)
+    yield here
     yield from _queue("paramedic_acts", "open", "Changes without an outcome; each blocks its target.", work.open_acts)
     paused = "1 while acts are paused everywhere, by a person, the watchdog or a mass failure."
     yield GaugeMetricFamily("paramedic_acts_paused", paused, value=work.acts_paused)
 
 
 def counters(counts: TrailCounts) -> Iterable[Metric]:
-    """What the trail says happened since this gateway's first read."""
+    """What the trail says happened since this process's first read."""
     yield CounterMetricFamily("paramedic_acts_begun", "Changes whose intent was written.", value=counts.intents)
     yield _counter("paramedic_act_outcomes", "Outcomes of changes.", ["outcome"], counts.outcomes)
     yield _counter("paramedic_refusals", "Changes that a guardrail refused.", ["guardrail"], counts.refusals)

@@ -1,0 +1,1 @@
+"""What serves HTTP of ours: strict parsing, bounded connections, host names, who asks; and the metrics of a process."""

@@ -85,8 +85,9 @@ def offered(intent: Intent) -> Identity:
     own = getattr(changes_it, intent.remedy.offered or "", None)
     if own is None:
         raise PermanentError(f"targets of the kind {intent.target.kind} offer no {intent.remedy.name}")
+    more = () if intent.asked is None else (intent.asked,)
     try:
-        return cast("Identity", own(intent.identity, intent.last_look))
+        return cast("Identity", own(intent.identity, intent.last_look, *more))
     finally:
         intent.account.did = getattr(changes_it, "did", "")
         intent.account.output = getattr(changes_it, "output", None) or None

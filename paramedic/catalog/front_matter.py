@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    ValidationError,
     create_model,
     model_validator,
 )
@@ -69,12 +70,28 @@ def _remedy(written: Any) -> Remedy:
             return Remedy(1, Verb.ROLL_BACK, deployed_within=_DEPLOYED(within))
         case {"run": str(command)} if len(written) == 1 and command.strip():
             return Remedy(1, Verb.RUN, command=command)
-        case str() if written in target_kinds.remedies():
+        case dict() if len(written) == 1 and (model := target_kinds.asked_of(name := next(iter(written)))):
+            return Remedy(1, Verb.OFFERED, offered=name, asked=_asked(name, model, written[name]))
+        case str() if written in target_kinds.remedies() and target_kinds.asked_of(written) is None:
             return Remedy(1, Verb.OFFERED, offered=written)
-    offered = "".join(f"`{name}`, " for name in target_kinds.remedies() if name != "restart")
+    offered = "".join(f"`{_form(name)}`, " for name in target_kinds.remedies() if name != "restart")
     raise ValueError(
         f"write `restart`, {offered}`rollback`, `rollback-if-deployed-within: 30m`, or `run: NAME` of a target's command"
     )
+
+
+def _asked(name: str, model: type[BaseModel], written: Any) -> BaseModel:
+    """What the runbook asks of a remedy beside its name. Raises ValueError, naming what is wrong."""
+    try:
+        return model.model_validate(written)
+    except ValidationError as error:
+        faults = (f"{'.'.join([name, *map(str, fault['loc'])])}: {fault['msg']}" for fault in error.errors())
+        raise ValueError("; ".join(faults)) from None
+
+
+def _form(name: str) -> str:
+    """How the remedy of a kind is written."""
+    return name if target_kinds.asked_of(name) is None else f"{name}: {{…}}"
 
 
 def _one_or_many(value: Any) -> Any:
@@ -174,10 +191,11 @@ class _Verify(_Strict):
             yield ("stable",), "`stable` is more than nothing and less than `within`"
 
 
+_ABOUT = {"run": "the name of a command in services.yaml", "rollback-if-deployed-within": "only after a deploy"}
+
+
 def _only(key: str, value: JsonSchemaValue) -> JsonSchemaValue:
-    described = value | {
-        "description": "the name of a command in services.yaml" if key == "run" else "only after a deploy"
-    }
+    described = value | ({"description": _ABOUT[key]} if key in _ABOUT else {})
     return {"type": "object", "properties": {key: described}, "required": [key], "additionalProperties": False}
 
 
@@ -186,9 +204,11 @@ class _Written:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        words = {"type": "string", "enum": [*target_kinds.remedies(), "rollback"]}
+        named = [(name, target_kinds.asked_of(name)) for name in target_kinds.remedies()]
+        words = {"type": "string", "enum": [*(name for name, model in named if model is None), "rollback"]}
+        asked = {name: model.model_json_schema() for name, model in named if model is not None}
         longer = {"rollback-if-deployed-within": _DEPLOYED.json_schema(), "run": {"type": "string", "pattern": r"\S"}}
-        return {"anyOf": [words, *(_only(key, value) for key, value in longer.items())]}
+        return {"anyOf": [words, *(_only(key, value) for key, value in (longer | asked).items())]}
 
 
 _Rung = Annotated[Remedy, BeforeValidator(_remedy), _Written]

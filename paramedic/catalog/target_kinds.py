@@ -108,6 +108,12 @@ def remedies() -> tuple[str, ...]:
     return tuple(sorted({name for kind in usable().values() for name in kind.REMEDIES}))
 
 
+def asked_of(remedy: str) -> type[BaseModel] | None:
+    """The model of what a runbook writes after the remedy's name; None where it writes nothing."""
+    models = (getattr(kind, "ASKED", {}).get(remedy) for kind in usable().values())
+    return next((model for model in models if model is not None), None)
+
+
 def refused(kind: str, remedies: Sequence[Remedy]) -> Iterator[tuple[int, str, str]]:
     """The remedies that targets of the kind do not offer: place in the list, what is wrong, what is offered."""
     can = of(kind).REMEDIES
@@ -116,5 +122,7 @@ def refused(kind: str, remedies: Sequence[Remedy]) -> Iterator[tuple[int, str, s
         if remedy.offered is not None:
             if remedy.offered not in can:
                 yield place, f"targets of the kind {kind} offer no {remedy.offered}", offered
+            elif (remedy.offered in getattr(of(kind), "ASKED", {})) is not (remedy.asked is not None):
+                yield place, f"{remedy.offered} of a {kind} target is written {{{remedy.offered}: {{…}}}}", ""
         elif remedy.verb is not Verb.RUN and "restart" not in can:  # a roll-back restarts the target into its release
             yield place, f"targets of the kind {kind} cannot be restarted, which {remedy.name} needs", offered

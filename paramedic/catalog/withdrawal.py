@@ -6,6 +6,7 @@ At the act two versions of the runbook must agree, the incident's own and today'
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from paramedic.alerts.alert import Alert
 from paramedic.catalog.runbook import Runbook, Verify
@@ -71,6 +72,8 @@ def _unlisted(target: Target, remedy: Remedy, services: Services) -> str | None:
         before, after = getattr(target, what), getattr(listed, what)
         if before != after:
             return f"services.yaml says of {target.id} another {what} than when the run began: {after or 'none'}"
+    if listed.words != target.words:
+        return f"services.yaml says of {target.id} something else than when the run began"
     if remedy.command is not None and listed.commands.get(remedy.command) != target.commands.get(remedy.command):
         return f"services.yaml declares another command {remedy.command!r} for {target.id} than when the run began"
     return None
@@ -80,15 +83,15 @@ def _off_the_ladder(remedy: Remedy, now: Runbook) -> str | None:
     """Why the remedy is no longer one of the runbook's; None while it is."""
     same = [candidate for candidate in now.remedies if _what(candidate) == _what(remedy)]
     if not same:
-        return f"`with.remedies` no longer names {remedy.name}"
+        return f"`with.remedies` no longer names {remedy.name}{' as it did' if remedy.asked is not None else ''}"
     if any(_covers(candidate, remedy) for candidate in same):
         return None
     within = max(candidate.deployed_within for candidate in same if candidate.deployed_within is not None)
     return f"`with.remedies` now allows {remedy.verb} only within {spoken(within)} of a deployment"
 
 
-def _what(remedy: Remedy) -> tuple[str | None, ...]:
-    return remedy.verb, remedy.command, remedy.offered
+def _what(remedy: Remedy) -> tuple[Any, ...]:
+    return remedy.verb, remedy.command, remedy.offered, remedy.asked
 
 
 def _covers(today: Remedy, remedy: Remedy) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from paramedic.change import figures
+from paramedic.change.asked import asked_of
 from paramedic.change.claim_keeper import ClaimKeeper
 from paramedic.change.limits import pinned_and_current
 from paramedic.change.look import measure
@@ -14,6 +15,7 @@ from paramedic.change.members import look_around
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
+from paramedic.kinds.asked import Asked
 from paramedic.machine.clock import boottime
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import Answer
@@ -57,6 +59,7 @@ class Intent:
     within: timedelta
     act: str | None = None  # the id that a mark on the target's machine bears
     account: Account = field(default_factory=Account)
+    asked: Asked | None = None  # what the runbook asks of it, filled in from the incident's alerts
 
 
 #: What touches the target, and returns the identity that it has afterwards, None if that is not known. It calls
@@ -83,9 +86,10 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
     if run.waited and (health := measure(run)).sight is not Sight.FAILING:
         raise Refused(f"after the wait it is no longer seen failing: {health.why}")
     identity = reading.identity(run.target)
+    asked = asked_of(run, remedy)
     deadline = reading.time_for(run.target, remedy.offered, at_least=run.settings.act_deadline)
     until = boottime() + deadline.total_seconds()
-    act = _intend(run, keeper, name, remedy, identity, deadline)
+    act = _intend(run, keeper, name, remedy, identity, deadline, asked)
     kill_point("intent_written", target)
     looked = []
 
@@ -96,7 +100,8 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
     within = timedelta(seconds=max(0.1, until - boottime()))
     account, mark = Account(), act.mark(run.store.uuid)
     try:
-        after = step(Intent(run.target, remedy, _approved(run, remedy), identity, last_look, within, mark, account))
+        approved = _approved(run, remedy)
+        after = step(Intent(run.target, remedy, approved, identity, last_look, within, mark, account, asked))
     except (Refused, TemporaryError) as error:
         _write_outcome(run, act, account, result="not_sent", why=f"nothing was sent: {error}")
         raise
@@ -133,6 +138,7 @@ def _intend(  # noqa: PLR0917 - what is written, by whom, of what
     remedy: Remedy,
     identity: Identity,
     deadline: timedelta | None = None,
+    asked: Asked | None = None,
 ) -> Act:
     """Write the intent and return the act. Raises Refused, which is on the trail too, where a guardrail refuses."""
     pinned, current = pinned_and_current(run, remedy)  # before: a disk that hangs must hold no lock of the store
@@ -150,6 +156,7 @@ def _intend(  # noqa: PLR0917 - what is written, by whom, of what
             today=current,
             around=around,
             figures=measured,
+            content=None if asked is None else asked.content,
         )
     if isinstance(judged, Refusal):
         run.say(f"{name} of {run.target.id} is refused by the guardrail {judged.guardrail}: {judged.reason}")

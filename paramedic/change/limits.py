@@ -56,9 +56,10 @@ def current_limits(  # noqa: PLR0917 - who asks, what for
     now = library.runbooks.get(own.name)
     if now is None:
         return Guardrails.nothing(_missing(path, library)), None
-    if now.version != own.version or library.services.by_id(target.id) != target:
+    listed = library.services.by_id(target.id)
+    if now.version != own.version or listed != target or listed.words != target.words:
         with store.read() as tx:
-            alerts = [_alert(row) for row in incident_alerts.of(tx, incident.number)]
+            alerts = [alert_in(row) for row in incident_alerts.of(tx, incident.number)]
         why = withdrawn(own, now, remedy, alerts=_firing(alerts), target=target, services=library.services)
         if why is not None:
             return Guardrails.nothing(f"{why} ({path.name} was written at {_written(path)})"), None
@@ -93,7 +94,7 @@ def _firing(alerts: list[Alert]) -> list[Alert]:
     return [alert for alert in alerts if alert.status is Status.FIRING] or alerts
 
 
-def _alert(row: dict[str, Any]) -> Alert:
+def alert_in(row: dict[str, Any]) -> Alert:
     """The alert of the incident's row. Its fingerprint shows whether a check raised it: no sender can forge that source."""
     labels = {name: value for name, value in row["labels"].items() if name != "severity"}
     alert = Alert(

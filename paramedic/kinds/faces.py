@@ -46,9 +46,9 @@ class TargetReader(Protocol):
 class TargetChanger(Protocol):
     """Changes one target through the system that owns it.
 
-    It has a method for each of its kind's REMEDIES, with the parameters, the result and the errors of `restart`. It may have
-    `did: str`, which says after a remedy other than `restart` what came of it, in its own words and with nothing secret: the
-    trail has it; and `output: str`, text from outside about that work, which the incident keeps as evidence also where it failed.
+    It has a method for each of its kind's REMEDIES, with the parameters, the result and the errors of `restart`; of one in ASKED
+    a `paramedic.kinds.asked.Asked` is the third. It may have `did: str`: what came of a remedy other than `restart`, in its own
+    words and with nothing secret: the trail has it; and `output: str`, text from outside, which the incident keeps as evidence.
     """
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
@@ -73,12 +73,12 @@ class TargetKind(Protocol):
     `verify: {memory_below: …}`) and `process_use(target, identity, transport)` (for `check: process`) where a target is a
     process, `process_id(target, identity, transport) -> int` for evidence of it (`paramedic.kinds.process_target` has all three),
     and `log_lines(target, transport, lines, since) -> str`, as `paramedic.kinds.evidence.Scene.log_lines`, where its owner keeps
-    a log. They raise TemporaryError or PermanentError. It may have
-    `sessions(target, transport) -> Seen`, the raw value `idle_for` in seconds (for `check: sessions`), and
-    `free_space(target, transport) -> Seen`, the raw value `free` in percent (for `check: free_space`), likewise. It may have
-    `forbidden(target, transport, remedy) -> str | None`, which asks the owner, without doing anything, whether this user may
-    do that remedy of the kind's: why not, and what grants it. `paramedic doctor` asks it. It may have
-    `time_for(target, remedy) -> timedelta`, where a remedy of its own takes longer than other changes may.
+    a log. They raise TemporaryError or PermanentError. It may have `sessions(target, transport) -> Seen` (raw value `idle_for`,
+    seconds, for `check: sessions`) and `free_space(target, transport) -> Seen` (raw value `free`, percent, for `check:
+    free_space`), likewise; `forbidden(target, transport, remedy) -> str | None`, which asks the owner, without doing anything,
+    whether this user may do that remedy of the kind's: why not, and what grants it (`paramedic doctor` asks it);
+    `time_for(target, remedy) -> timedelta`, where a remedy of its own takes longer than other changes may; and `ASKED:
+    Mapping[str, type[BaseModel]]`, for remedies that a runbook writes `NAME: {…}`: the frozen model of that.
 
     `REACHED_BY = "kubernetes"` says that its targets are workloads of a cluster, on hosts with `kubernetes: {…}`; lint refuses
     them elsewhere, and kinds without it there. Its transport leads to the API server (`paramedic.kinds.cluster`).

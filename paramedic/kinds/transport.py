@@ -253,6 +253,9 @@ class Transport(Protocol):
     def by_sudo(self) -> bool:
         """Whether changes there are made by sudo, as root, and looks are not."""
 
+    def seen_from(self) -> str | None:
+        """The address that the machine sees us come from; None where it is ours. Raises TemporaryError or PermanentError."""
+
     def leads_to(self, host: str) -> bool:
         """Whether it leads to the machine named `host` in services.yaml."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from paramedic.machine.clock import spoken
 
@@ -26,6 +27,9 @@ class Remedy:
     deployed_within: timedelta | None = None  # a roll-back on cause: only if something was deployed so recently
     command: str | None = None  # which of the target's commands is run
     offered: str | None = None  # which remedy of its kind's own, beside `restart`
+    asked: Any = (
+        None  # what the runbook writes after its name, for its kind alone; its texts may have `{label}` in them
+    )
     undoes: "Remedy | None" = None  # the one of the ladder that is undone
 
     @property

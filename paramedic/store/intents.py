@@ -1,9 +1,9 @@
 """The intent before a change to production, with every guardrail read in its transaction (P9)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import update
 
@@ -88,11 +88,13 @@ def intend(
     today: Guardrails | None = None,
     around: Around = NOTHING_AROUND,
     figures: Sequence[Figure] = (),
+    content: Mapping[str, Any] | None = None,
 ) -> Act | Refusal:
     """Write the intent and spend the grant, or write the refusal, in one transaction of `Store.record`.
 
     `limits` are those of the incident's own runbook, `today` those of its file as it is now: both must agree. `around` is
-    what was read of the target's surroundings just before, `figures` what was measured of the target.
+    what was read of the target's surroundings just before, `figures` what was measured of the target, `content` text from
+    alerts that the change is about: it can be erased later.
     """
     asked = _Asked(claim, rung, remedy, identity, around)
     refusal, words = _judged(tx, asked, limits=limits, today=today)
@@ -120,6 +122,7 @@ def intend(
             "guardrails": words,
         }
         | acts.data_for(remedy),
+        content=content,
     )
     return act
 

@@ -102,6 +102,10 @@ class Kubernetes:
         """None. Raises PermanentError."""
         return self._no("processes to look at")
 
+    def seen_from(self) -> str | None:
+        """Raises PermanentError: a cluster's API does not tell."""
+        return self._no("address to be seen from")
+
     def command(
         self,
         arguments: Sequence[str],  # noqa: ARG002 - the interface's, here and below

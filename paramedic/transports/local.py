@@ -27,6 +27,10 @@ class Local:
         """Never here."""
         return False
 
+    def seen_from(self) -> None:
+        """From nowhere: it is this machine."""
+        return
+
     def leads_to(self, host: str) -> bool:
         """Whether `host` is a name of this machine; with `via`, the author of the words knows."""
         ours = self.machine.partition(".")[0].casefold()

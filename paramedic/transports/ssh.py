@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
+from paramedic.errors import PermanentError
 from paramedic.kinds.transport import KEPT, Ended, Folder, Mark, TcpPort, UnixSocket
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
@@ -40,6 +41,16 @@ class Ssh:
     def by_sudo(self) -> bool:
         """Whether its host says `sudo: true`."""
         return self._host.ssh is not None and self._host.ssh.sudo
+
+    def seen_from(self) -> str:
+        """The client's address as its sshd has it: of the host before it, where one leads to it."""
+        said = answer(self._connection, 'printf %s "$SSH_CONNECTION"', boottime() + _NAME_SECONDS)
+        address = said.decode(errors="replace").partition(" ")[0]
+        if not address:
+            raise PermanentError(
+                f"{self._host.name} does not say from where it sees us: its sshd sets no SSH_CONNECTION"
+            )
+        return address.partition("%")[0]
 
     def leads_to(self, host: str) -> bool:
         """Whether `host` is the one that services.yaml lists."""

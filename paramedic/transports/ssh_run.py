@@ -15,7 +15,7 @@ from paramedic.transports.ssh_shell import Shell, quoted, shell
 _LATER = 1.0
 
 #: What a program may not inherit from the shell that starts it: PATH alone is left.
-CLEAN = "unset HOME XDG_STATE_HOME LC_ALL OLDPWD\n"
+CLEAN = "unset HOME XDG_STATE_HOME SSH_CONNECTION LC_ALL OLDPWD\n"
 
 #: How `env` and `timeout` say that there is no such program, by their exit codes too.
 _ABSENT = re.compile(r"^(env|timeout): .*", re.MULTILINE)

@@ -17,7 +17,8 @@ from paramedic.transports.ssh_paramiko import exit_status, readable, request_exe
 #: All that a login shell is ever given: the same words whatever runs, which every shell reads alike. What it, and the server,
 #: put into the environment ends here. The script comes by standard input: no argument list of the host shows it.
 _START = (
-    'exec /bin/sh -c \'exec env -i PATH="$PATH" HOME="$HOME" XDG_STATE_HOME="$XDG_STATE_HOME" LC_ALL=C %s/bin/sh -s\''
+    'exec /bin/sh -c \'exec env -i PATH="$PATH" HOME="$HOME" XDG_STATE_HOME="$XDG_STATE_HOME" '
+    'SSH_CONNECTION="$SSH_CONNECTION" LC_ALL=C %s/bin/sh -s\''
 )
 
 #: So long the server has to start the shell. Seconds.

@@ -194,10 +194,12 @@ def test_a_remedy_of_another_kind_is_refused_by_lint(settings: Settings) -> None
     (settings.runbooks / "other.md").write_text(other.replace("[reload]", "[relaod]"))
     [problem] = open_library(settings).problems
     shipped = {name for module in Registry().usable(Room.TARGETS).values() for name in module.REMEDIES}
-    words = ", ".join(f"`{name}`" for name in ["restart", *sorted({*shipped, "reload"} - {"restart"}), "rollback"])
+    asked = {name for module in Registry().usable(Room.TARGETS).values() for name in getattr(module, "ASKED", {})}
+    named = ["restart", *sorted({*shipped, "reload"} - {"restart"}), "rollback"]
+    words = ", ".join(f"`{name}: {{…}}`" if name in asked else f"`{name}`" for name in named)
     assert f"write {words}" in str(problem)
     enum = schema()["$defs"]["_With"]["properties"]["remedies"]["items"]["anyOf"][0]["enum"]
-    assert enum == [*sorted({*shipped, "reload", "restart"}), "rollback"]
+    assert enum == [*sorted({*shipped, "reload", "restart"} - asked), "rollback"]
 
 
 def test_an_act_whose_outcome_is_open_is_settled_by_the_kind_s_own_instances(

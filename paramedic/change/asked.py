@@ -1,0 +1,42 @@
+"""What a change is about, where its runbook says more of it than its name: read from the incident's alerts just before."""
+
+import os
+from typing import Any
+
+from paramedic.alerts.alert import Status
+from paramedic.change.limits import alert_in
+from paramedic.change.run import PlaybookRun
+from paramedic.errors import PermanentError, Refused, TemporaryError
+from paramedic.kinds.asked import Asked, filled, labels_of
+from paramedic.remediation.remedy import Remedy
+from paramedic.store import incident_alerts
+from paramedic.transports import own_addresses
+
+
+def asked_of(run: PlaybookRun, remedy: Remedy) -> Asked | None:
+    """What the change is about; None where its name says all. Raises Refused where no firing alert of the incident says it.
+
+    Names are resolved: never inside a transaction.
+    """
+    words: Any = remedy.asked
+    if words is None:
+        return None
+    with run.store.read() as tx:
+        rows = incident_alerts.of(tx, run.incident.number)
+    alerts = [alert_in(row) for row in rows if row["status"] == Status.FIRING]
+    about = filled(words, [alert.labels for alert in alerts if run.own.wants(alert)])
+    if not about:
+        labels = ", ".join(labels_of(words))
+        raise Refused(f"no firing alert of the incident has what {remedy.name} needs: {labels}")
+    settings = run.settings
+    needed = (
+        settings.links_at(),
+        settings.prefect_api_url or "",
+        os.environ.get("PREFECT_API_URL", ""),
+        settings.store(),
+    )
+    try:
+        ours = own_addresses.ours(needed)
+    except (TemporaryError, PermanentError) as error:
+        raise Refused(f"{remedy.name} might reach what Paramedic needs: {error}") from error
+    return Asked(words, about, ours)

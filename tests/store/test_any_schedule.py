@@ -88,7 +88,7 @@ class Done:
     """An act as the test remembers it: what the store says of it later is not asked."""
 
     act: Act
-    at: datetime
+    at: datetime  # by the clock as it is set now, once the watchdog has looked at it
     result: str | None = None
     incident_ended: bool = False
     counts: bool = True  # for the breaker: since its reset, and for the fleet since the fleet's
@@ -157,7 +157,9 @@ class AnySchedule(RuleBasedStateMachine):
     @rule()
     def the_watchdog_looks_at_the_clock(self) -> None:
         with self.store.record() as tx:
-            clock_jumps.keep_pace(tx, "boot", self.clock.steady())
+            back = clock_jumps.keep_pace(tx, "boot", self.clock.steady())
+        for done in self.done:
+            done.at -= back
 
     @rule()
     def a_mass_failure_ends(self) -> None:
@@ -195,6 +197,22 @@ class AnySchedule(RuleBasedStateMachine):
             self.clock.advance(timedelta(seconds=run.waits))
             self.some_units_are_down(run.down)
             self._does_its_work(run.where, run.looked_ago, run.result, is_over=run.is_over)
+
+    @rule(order=st.permutations(TARGETS), many=st.integers(4, 8))
+    def one_after_the_other_is_cured(self, order: list[str], many: int) -> None:
+        """Nothing but how much was done already stands in the way of the next."""
+        for where in order[:many]:
+            self._is_cured_soon(where)
+
+    @rule(where=targets, times=st.integers(2, 4))
+    def one_is_cured_again_and_again(self, where: str, times: int) -> None:
+        for _ in range(times):
+            self._is_cured_soon(where)
+
+    def _is_cured_soon(self, where: str) -> None:
+        self.clock.advance(COOLDOWN + timedelta(seconds=1))
+        self.some_units_are_down(())
+        self._does_its_work(where, 0, "cured", is_over=True)
 
     def _does_its_work(self, where: str, looked_ago: int, result: str, *, is_over: bool) -> None:
         self.an_alert_comes_and_a_run_begins(where)

@@ -191,13 +191,31 @@ def _keep_private(_dialect: object, _entry: object, args: list[Any], _kwargs: ob
 
 def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
-    connection.execute("PRAGMA journal_mode=WAL")
+    [milliseconds] = connection.execute("PRAGMA busy_timeout").fetchone()
+    to_wal = "PRAGMA journal_mode=WAL"
+    # While another process makes the store, SQLite refuses this at once, and does not wait by itself.
+    if not _executed_once_free(connection, to_wal, until=time.monotonic() + milliseconds / 1000):
+        connection.execute(to_wal)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
 
 
 #: How often a writer looks whether SQLite's one write lock is free.
 _LOOK_SECONDS = 0.002
+
+
+def _executed_once_free(connection: sqlite3.Connection, statement: str, *, until: float) -> bool:
+    """Execute it as soon as no other connection's lock is in its way; False if one still is by then, or it fails otherwise."""
+    while time.monotonic() < until:
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                return False
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return True
+    return False
 
 
 def _begin_sqlite(conn: Connection, *, lock_wait: timedelta | None) -> None:
@@ -216,16 +234,8 @@ def _begin_sqlite(conn: Connection, *, lock_wait: timedelta | None) -> None:
     until = time.monotonic() + wait.total_seconds()
     own.execute("PRAGMA busy_timeout = 0")
     try:
-        while time.monotonic() < until:
-            try:
-                own.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    break
-                time.sleep(_LOOK_SECONDS)
-            else:
-                return
-        conn.exec_driver_sql("BEGIN IMMEDIATE")  # SQLAlchemy wraps what this raises
+        if not _executed_once_free(own, "BEGIN IMMEDIATE", until=until):
+            conn.exec_driver_sql("BEGIN IMMEDIATE")  # SQLAlchemy wraps what this raises
     finally:
         own.execute(f"PRAGMA busy_timeout = {int(wait / timedelta(milliseconds=1))}")
 

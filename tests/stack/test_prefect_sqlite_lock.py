@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from prefect_server import Prefect
+from prefect_server import Prefect, http
 from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -34,7 +34,7 @@ def test_who_writes_while_others_write_waits_and_is_not_refused(prefect: Prefect
     flow = prefect.ask("POST", "/flows/", json={"name": "of-many-writers"})["id"]
 
     def write(_: int) -> list[tuple[int, float]]:
-        with httpx.Client(base_url=prefect.api, timeout=60, trust_env=False) as client:
+        with http(prefect.api, timeout=60) as client:
             answers = []
 
             def asked(path: str, body: dict[str, object]) -> httpx.Response:

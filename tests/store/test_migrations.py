@@ -1,6 +1,8 @@
 """The schema: one history, made once, by however many at once, and never by guessing."""
 
 import re
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from alembic.migration import MigrationContext
 from databases import Postgres, at_once
 from sqlalchemy import select, text
 
+import paramedic.store
 from paramedic.remediation.cure_record import sum_up
 from paramedic.remediation.site_limits import BreakerLimit
 from paramedic.store import (
@@ -183,6 +186,31 @@ def test_processes_that_migrate_at_once_make_one_store(empty_url: str) -> None:
     with engine.connect() as conn:
         assert len(conn.execute(select(meta)).all()) == 1
     engine.dispose()
+
+
+def test_a_new_store_that_another_process_is_making_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself refuses at once to change the journal of a database that somebody else writes to."""
+    file = tmp_path / "new.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(paramedic.store.time, "sleep", lambda _: other.rollback())
+        migrate(f"sqlite:///{file}")
+    store = Store(f"sqlite:///{file}")
+    assert store.uuid
+    store.close()
+
+
+def test_a_new_store_that_another_process_holds_for_good_is_unavailable_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "_MIGRATION_WAIT", timedelta(seconds=0.1))
+    file = tmp_path / "new.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="database is locked"):
+            migrate(f"sqlite:///{file}")
 
 
 def test_the_tables_are_what_the_migrations_build(store_url: str) -> None:

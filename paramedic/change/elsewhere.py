@@ -5,6 +5,7 @@ from datetime import datetime
 from paramedic.change.cause import start_of
 from paramedic.change.run import PlaybookRun
 from paramedic.incidents.incident import Incident, State
+from paramedic.remediation.remedy import undo_of
 from paramedic.store import Tx, incident_alerts, incidents
 from paramedic.store.acts import Act
 
@@ -14,8 +15,11 @@ def broken_since(tx: Tx, run: PlaybookRun, act: Act) -> list[Incident]:
 
     What began before it, by its sender's clock, is not its doing. Neither is the same trouble on another target, by its runbook
     or its title: a release that is bad in one place is bad in the next. None where nobody could tell: the service was in
-    trouble elsewhere when the act was begun, or several kinds of trouble began since.
+    trouble elsewhere when the act was begun, or several kinds of trouble began since. None of an act that cannot be undone:
+    a restart leaves behind what was there before.
     """
+    if not any(one.rung == act.rung and undo_of(one) is not None for one in run.runbook.remedies):
+        return []
     others = [
         one for one in incidents.of_service(tx, run.incident.service, since=act.written_at) if one.target != act.target
     ]

@@ -311,6 +311,13 @@ def test_what_the_change_has_not_broken_is_none_of_its_doing(shop: Callable[...,
     assert one.play().ending is Ending.REMEDIATED
 
 
+def test_a_restart_has_broken_nothing_elsewhere(shop: Callable[..., Shop]) -> None:
+    one = shop(errors=FEW, remedies="[restart, rollback]")
+    one.well = True
+    one.breaks("CartErrors", "web-2/cart")
+    assert one.play().ending is Ending.REMEDIATED
+
+
 def test_what_broke_elsewhere_and_is_over_by_the_verdict_is_no_doubt(shop: Callable[..., Shop]) -> None:
     """A restart of one that others need makes them fail for a moment."""
     one = shop(errors=FEW)

@@ -264,6 +264,23 @@ def test_the_oldest_are_deleted_first_and_no_more_than_one_act_may(disk: Stage, 
     assert done.output.count("stays: enough for one act") == 2
 
 
+def test_the_oldest_of_all_folders_is_the_first(disk: Stage, there: Transport) -> None:
+    kept, gone = old(disk.logs / "a.gz", 5), old(disk.elsewhere / "b.gz", 9)
+    clean = [{"path": str(path), "names": ["*.gz"], "older_than": "1d"} for path in (disk.logs, disk.elsewhere)]
+    of = target(disk, clean=clean, at_most=1)
+    changer(of, there).free_disk(judged(of, there), agree)
+    assert (kept.exists(), gone.exists()) == (True, False)
+
+
+def test_a_name_that_reads_like_a_line_of_the_list_is_one_name(disk: Stage, there: Transport) -> None:
+    victim = old(disk.elsewhere / "victim.gz", 9).stat()
+    lines = [f"{before} 1.0 {victim.st_dev} {victim.st_ino} {victim.st_size} 1 80 x.gz" for before in ("", "0")]
+    forged = old(disk.logs / ("a\n" + "\n".join(lines)), 3)
+    of = target(disk)
+    listing = kind.Reader(of, there).listing()
+    assert [file.inode for file in listing.files] == [forged.stat().st_ino]
+
+
 def test_a_no_at_the_last_look_deletes_nothing(disk: Stage, there: Transport) -> None:
     kept = old(disk.logs / "a.gz")
     of = target(disk)

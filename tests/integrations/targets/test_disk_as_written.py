@@ -10,6 +10,7 @@ from incident_states import PEOPLE
 from paramedic.catalog.agreement import Others, agreeing
 from paramedic.catalog.runbook_file import parse
 from paramedic.catalog.services import Services, parse_services
+from paramedic.catalog.withdrawal import withdrawn
 from paramedic.integrations.targets import disk as kind
 from paramedic.kinds.disk_files import Entry, File, deletion, sudoers
 from paramedic.oncall.oncall_file import parse_oncall
@@ -167,3 +168,14 @@ def test_it_has_happened_where_the_first_file_is_gone() -> None:
     assert kind.restarted(before, Identity("up", {"mounted": "8:1", "first": None}))
     assert not kind.restarted(before, before)
     assert not kind.restarted(Identity("x", {"mounted": "8:1", "first": None}), before)
+
+
+def test_a_folder_that_an_author_takes_out_meanwhile_is_withdrawn() -> None:
+    runbook = parse(RUNBOOK, "disk-full.md")
+    then, now = services(), services(CLEAN.replace("*.gz", "*.bz2"))
+    target = then.by_id("web-1/disk:/var")
+    assert target is not None
+    same = {"alerts": (), "target": target}
+    assert withdrawn(runbook, runbook, runbook.remedies[0], services=then, **same) is None  # type: ignore[arg-type]
+    why = withdrawn(runbook, runbook, runbook.remedies[0], services=now, **same)  # type: ignore[arg-type]
+    assert why == "services.yaml says of web-1/disk:/var something else than when the run began"

@@ -182,7 +182,7 @@ def targets(
     }
     if has.health:
         where = draw(st.sampled_from(["http://127.0.0.1:80", "https://[::1]", "http://h.example:8080"]))
-        keys["health"] = f"{where}/health-{number}"
+        keys["health"] = f"{where}/Health-{number}/?of=it"
     if has.log:
         keys["log"] = f"/var/log/api-{number}"
     if has.releases:

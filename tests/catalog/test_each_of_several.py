@@ -23,5 +23,7 @@ def test_a_runbook_wants_each_of_its_alerts_and_means_the_target_as_it_is_spelt(
     for name in ("ShopDown", "ShopSlow"):
         about = replace(alert(name), labels={"alertname": name, "instance": "Web-1"})
         assert runbook.wants(about)
-        assert runbook.locate(about, services) == services.targets["Web-1/Tracking"]
+        target = runbook.locate(about, services)
+        assert target == services.targets["Web-1/Tracking"]
+        assert (target.host, target.name) == ("Web-1", "Tracking")
     assert not runbook.wants(alert("ShopOpen"))

@@ -191,6 +191,10 @@ def test_a_link_works_for_as_long_as_it_says(store: Store, tmp_path: Path) -> No
                 what = signed_link.Acknowledgement(store.uuid, number, "ada")
                 token = signed_link.sign((tmp_path / "links").read_bytes(), what)
             assert client.get(f"/ack/{token}").status_code == status
+            with time_machine.travel(-ago):
+                what = signed_link.Approving(store.uuid, 1, "ada")
+                token = signed_link.sign_approval((tmp_path / "links").read_bytes(), what)
+            assert ("expired" in client.get(f"/approve/{token}").text) is (status == 410)
 
 
 @sees("quarantine_limit")

@@ -18,10 +18,11 @@ _OPERATIONS = """
 kind() { stat -L -c '%f %s' -- "$1"; }
 part() {
 {
-s=$(stat -L -c '%f %s' /proc/self/fd/0) || return; echo "$s"
-case $s in 8*) ;; *) return 0;; esac
+s=$(stat -L -c '%f %s' /proc/self/fd/0) || return
+case $s in 8*) ;; *) echo "$s"; return 0;; esac
 [ "$2" -ge 0 ] && o=$2 || { o=$((${s#* } - $3)); [ "$o" -ge 0 ] || o=0; }
-dd bs=4 count=1 status=none
+[ "$o" -eq 0 ] || s="$s $(dd bs=4 count=1 status=none | od -An -tx1 | tr -d ' \\n')"
+echo "$s"
 dd if=/proc/self/fd/0 bs=65536 iflag=skip_bytes,count_bytes,fullblock skip="$o" count="$3" status=none
 } < "$1"
 }
@@ -80,15 +81,16 @@ def _part(talk: Dialogue, path: str, offset: int, count: int) -> tuple[int, byte
         raise TemporaryError(f"{path} cannot be read: {error}") from error
     except OSError as error:
         raise PermanentError(f"{path} cannot be read: {error}") from error
-    size = _regular(path, first)
-    return size, data[: min(size, 4)], data[min(size, 4) :]
+    size, head = _regular(path, first)
+    return size, head or data[:4], data
 
 
-def _regular(path: str, found: bytes) -> int:
-    mode, size = found.decode().split()
+def _regular(path: str, found: bytes) -> tuple[int, bytes]:
+    """The size, and the first four bytes if they were read apart. A file of /proc has a size of 0, and content."""
+    mode, size, *head = found.decode().split()
     if not mode.startswith("8"):
         raise PermanentError(f"{path} is not a regular file")
-    return int(size)
+    return int(size), bytes.fromhex("".join(head))
 
 
 def _end_of_text(talk: Dialogue, path: str, size: int) -> int:

@@ -49,6 +49,12 @@ def test_a_small_file_is_read_whole_and_a_large_one_refused(there: Transport, tm
         there.read(str(tmp_path / "file"), 1000)
 
 
+def test_a_file_whose_size_nobody_knows_is_read_as_it_is(there: Transport) -> None:
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    assert boot.stat().st_size == 0
+    assert there.read(str(boot)) == boot.read_bytes()
+
+
 def test_a_replaced_file_has_the_new_content_and_its_mode(there: Transport, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")

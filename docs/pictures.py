@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from paramedic import keys
@@ -117,6 +118,8 @@ def _take(page: Page, name: str, address: str, word: str) -> None:
     page.evaluate(_WITHOUT_OUR_FOLDER, str(ROOT))
     file = PICTURES / f"{name}.png"
     page.screenshot(path=file)
+    with Image.open(file) as shot:
+        shot.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
     print(f"{file}  {file.stat().st_size:,} B", flush=True)  # noqa: T201 - a script's answer
 
 

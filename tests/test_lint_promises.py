@@ -232,6 +232,7 @@ NOT_DRAWN = {
     "postgres": "integrations/targets/test_lying_postgres.py",
     "machine": "integrations/targets/test_rebooted_machine.py",
     "disk": "integrations/targets/test_disk_as_written.py",
+    **dict.fromkeys(("blocklist", "block_address"), "integrations/targets/test_blocklist_as_written.py"),
     **dict.fromkeys(("deployment", "statefulset", "daemonset"), "integrations/targets/test_workloads.py"),
     "kubernetes": "transports/test_kubernetes_config.py",
 }

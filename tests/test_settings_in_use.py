@@ -39,6 +39,7 @@ from paramedic.remediation.breaker import BreakerLimit, FleetLimit
 from paramedic.remediation.site_limits import SiteLimits
 from paramedic.responder import worker as worker_module
 from paramedic.settings import Settings
+from paramedic.stack.environment import child_env
 from paramedic.stack.stack import Stack
 from paramedic.store import Store, acts, attempts, checks, incidents
 from paramedic.store.tables import claims as claim_rows
@@ -66,6 +67,7 @@ ELSEWHERE = {
     "flows": "cli/test_playbook_command.py",
     "gateway_hosts": "gateway/test_hosts.py",
     "gateway_tokens": "gateway/test_readiness.py",
+    "gateway_url": "stack/test_some_roles.py",
     "gateway_users": "gateway/test_gateway.py",
     "host": "gateway/test_hosts.py",
     "keep_evidence": "upkeep/test_retention.py",
@@ -75,6 +77,7 @@ ELSEWHERE = {
     "mail_ca_file": "cli/test_doctor_goes_each_way.py",
     "mail_from": "integrations/channels/test_mailboxes.py",
     "mail_helo": "cli/test_doctor_goes_each_way.py",
+    "metrics_port": "serving/test_exposition.py",
     "plugins": "kinds/test_own_target.py",
     "port": "gateway/test_identity.py",
     "prefect_api_auth": "transports/test_prefect_http.py",
@@ -171,7 +174,7 @@ def test_the_watchdog_looks_as_often_as_it_says(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(watchdog_process, "Watchdog", lambda *_: SimpleNamespace(beat=None))
     for name in ("PrefectStatus", "Pager", "OncallFile", "hush_logging"):
         monkeypatch.setattr(watchdog_process, name, lambda *_: None)
-    pipe = SimpleNamespace(beat=lambda: None)
+    pipe = SimpleNamespace(beat=lambda: None, silent_seconds=lambda: None)
     monkeypatch.setattr(watchdog_process, "liveness", SimpleNamespace(inherited_pipe=lambda: pipe))
     watchdog_process.main()
     assert waited == [17.0]
@@ -333,10 +336,15 @@ def test_the_responder_keeps_so_many_processes_warm_in_the_pool_of_this_name(
     settings = Settings(data=tmp_path, warm_processes=7, work_pool="theirs", work_pool_type="process")
     stack = Stack(settings)
     assert stack._responder()[-3:] == ["--pool", "theirs", "--create-pool-if-not-found"]
-    assert stack._env(8650)["PARAMEDIC_WARM_PROCESSES"] == "7"
+    assert child_env(stack.settings, 8650)["PARAMEDIC_WARM_PROCESSES"] == "7"
     warm: list[int] = []
     monkeypatch.setattr(worker_module, "load_settings", lambda: settings)
-    monkeypatch.setattr(worker_module, "ProcessPool", lambda count, *_: warm.append(count))
+
+    def pool(count: int, *_: object) -> SimpleNamespace:
+        warm.append(count)
+        return SimpleNamespace(warm=lambda: 0)
+
+    monkeypatch.setattr(worker_module, "ProcessPool", pool)
     worker_module.ParamedicWorker(work_pool_name="theirs")
     assert warm == [7]
 

@@ -301,6 +301,7 @@ _WAYS = {
         "paramedic/responder/__main__.py",
         "paramedic/responder/engine.py",
         "paramedic/responder/worker.py",
+        "paramedic/stack/health_check.py",
         "paramedic/watchdog/__main__.py",
         "tasks/rehearsal.py",  # on a store of its own
         "tasks/run_cache.py",

@@ -178,11 +178,21 @@ def test_settings_that_windows_saved_are_read(tmp_path: Path, monkeypatch: pytes
     assert paramedic("config", code=2) == "paramedic.toml:2:14: what stands here is not UTF-8; save it as UTF-8\n"
 
 
-@pytest.mark.parametrize("by", ["", "  ", "ada\nben", "a" * 201, "\udcff"])
-def test_who_acts_has_a_name(data: Path, by: str) -> None:
-    assert "names nobody; write 1 to 200 characters" in paramedic(
-        "pause", "--by", by, "--data", str(data), code=2, env={"COLUMNS": "400"}
-    )
+NOBODY = "names nobody; write 1 to 200 characters"
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        ("", NOBODY),
+        ("  ", NOBODY),
+        ("ada\nben", NOBODY),
+        ("a" * 201, NOBODY),
+        ("\udcff", "is not UTF-8; write it in UTF-8"),
+    ],
+)
+def test_who_acts_has_a_name(data: Path, by: str, words: str) -> None:
+    assert words in paramedic("pause", "--by", by, "--data", str(data), code=2, env={"COLUMNS": "400"})
     assert "nothing is paused" in paramedic("pauses", "--data", str(data))
 
 

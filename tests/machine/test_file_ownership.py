@@ -11,6 +11,7 @@ import pytest
 from paramedic.errors import PermanentError
 from paramedic.machine import file_ownership, parent_death
 from paramedic.settings import ROOT, BadSettings, load_settings
+from paramedic.stack.environment import child_env
 from paramedic.stack.prefect_server import server_command
 from paramedic.stack.stack import Stack
 
@@ -120,7 +121,7 @@ def test_no_process_imports_what_lies_in_the_folder_it_is_started_in(
     evil: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", ".", "relative", "/absolute"]))
-    env = Stack(load_settings(data=tmp_path / "data"))._env(0)
+    env = child_env(load_settings(data=tmp_path / "data"), 0)
     assert env["PYTHONPATH"] == f"{ROOT}{os.pathsep}/absolute"
     shows = "import ctypes, json, logging, asyncio, sqlite3, sys; print(json.dumps(sys.path))"
     module = parent_death.module("paramedic.gateway")

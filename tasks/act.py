@@ -38,11 +38,14 @@ def roll_back(intent: Intent) -> Identity | None:
 
 @changes
 def undo(intent: Intent) -> Identity:
-    """Make the release current again that the last roll-back left, and restart the target into it.
+    """Take back what the last remedy changed: the release that a roll-back left is current again, and the target runs it.
 
-    `@playbook` does it by itself, where a roll-back made it worse (MadeWorse). Raises as every change does: Refused where
-    another release is current than that roll-back made so, or the target keeps its releases itself.
+    `@playbook` does it by itself, where that made it worse (MadeWorse). Raises as every change does: Refused where
+    another release is current than that roll-back made so, the target keeps its releases itself, or the remedy of its kind's
+    own was followed by somebody else's change.
     """
+    if intent.remedy.undoes is not None and intent.remedy.undoes.offered is not None:
+        return _of_its_kind(intent, f"undo_{intent.remedy.undoes.offered}")
     if reading.keeps_releases(intent.target):
         raise Refused(f"{intent.target.id} keeps its releases itself: a person goes forward again, by its own tool")
     expected = intent.identity.revision or reading.releases(intent.target).current().id
@@ -81,11 +84,18 @@ def offered(intent: Intent) -> Identity:
 
     Raises as every change does: PermanentError where the kind offers nothing by that name.
     """
+    return _of_its_kind(intent, intent.remedy.offered or "")
+
+
+def _of_its_kind(intent: Intent, method: str) -> Identity:
+    """What the changer of the target's kind does by this method. Raises PermanentError where it has none."""
     changes_it = changer(intent.target, intent.within, act=intent.act)
-    own = getattr(changes_it, intent.remedy.offered or "", None)
+    own = getattr(changes_it, method, None)
     if own is None:
         raise PermanentError(f"targets of the kind {intent.target.kind} offer no {intent.remedy.name}")
     more = () if intent.asked is None else (intent.asked,)
+    if hasattr(changes_it, "alerts"):
+        changes_it.alerts = intent.alerts()
     try:
         return cast("Identity", own(intent.identity, intent.last_look, *more))
     finally:

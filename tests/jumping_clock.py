@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from paramedic.kubernetes import change, rollout
+from paramedic.kubernetes import change, eviction, rollout
 from paramedic.kubernetes import target as target_face
 from paramedic.machine.clock import boottime
 
@@ -26,7 +26,9 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rollout, name, 0.001)
     for name in ("_LOOK_SECONDS", "_OBSERVE_SECONDS"):
         monkeypatch.setattr(change, name, 0.001)
+    monkeypatch.setattr(eviction, "_LOOK_SECONDS", 0.001)
     clock = Jumping()
+    monkeypatch.setattr(eviction, "boottime", clock)
     monkeypatch.setattr(rollout, "boottime", clock)
     monkeypatch.setattr(change, "boottime", clock)
     monkeypatch.setattr(target_face, "LOOK", timedelta(seconds=60))

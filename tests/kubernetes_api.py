@@ -30,10 +30,11 @@ ALLOWED = {
     "GET": rf"{_APPS}/(deployments|statefulsets|daemonsets)/[a-z0-9.-]+"
     rf"|{_APPS}/(replicasets|controllerrevisions)"
     r"|/api/v1/namespaces/[a-z0-9-]+/(pods|events)|/api/v1/namespaces/[a-z0-9-]+/pods/[^/]+/log|/api/v1/nodes/[^/]+"
-    r"|/apis/autoscaling/v1/namespaces/[a-z0-9-]+/horizontalpodautoscalers|/version",
+    r"|/api/v1/namespaces/[a-z0-9-]+/pods/[^/]+"
+    r"|/apis/autoscaling/v1/namespaces/[a-z0-9-]+/horizontalpodautoscalers|/version|/api/v1",
     "PATCH": rf"{_APPS}/(deployments|statefulsets|daemonsets)/[a-z0-9.-]+",
-    "DELETE": r"/api/v1/namespaces/[a-z0-9-]+/pods/[^/]+",
-    "POST": r"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews|/apis/authentication.k8s.io/v1/selfsubjectreviews",
+    "POST": r"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews|/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    r"|/api/v1/namespaces/[a-z0-9-]+/pods/[^/]+/eviction",
 }
 
 TEMPLATE: dict[str, Any] = {
@@ -78,6 +79,9 @@ class ApiServer:
     violations: list[str] = field(default_factory=list)
     rolls: bool = True  # whether its controller makes what is asked for so
     moves: int = 0  # so often somebody else moves the status between a read and a change
+    budget: str | None = None  # what a PodDisruptionBudget says against an eviction
+    eviction: str | None = "v1"  # the version of evictions; None: it has none
+    ends: bool = True  # whether a pod that is told to end is gone at once, and another one is ready
     port: int = 0
     version: int = 100
 
@@ -113,6 +117,11 @@ class ApiServer:
             return status(
                 403, "Forbidden", f'{resource} is forbidden: User "paramedic" cannot {verb} resource "{resource}"'
             )
+        if path == "/api/v1":
+            offered = {"name": "pods/eviction", "group": "policy", "version": self.eviction, "kind": "Eviction"}
+            return 200, {"kind": "APIResourceList", "resources": [offered] if self.eviction else []}
+        if method == "POST" and path.endswith("/eviction"):
+            return self._evicted(path.removesuffix("/eviction"), body)
         if method == "POST":
             return self._reviewed(body) if "accessreviews" in path else status(404, "NotFound", "no such version")
         if path == "/version":
@@ -125,8 +134,6 @@ class ApiServer:
             return status(404, "NotFound", f'{resource} "{path.rpartition("/")[2]}" not found')
         if method == "PATCH":
             return self._patched(path, body)
-        if method == "DELETE":
-            return self._deleted(path, body)
         return 200, self.objects[path]
 
     @staticmethod
@@ -135,7 +142,7 @@ class ApiServer:
         at = parts.index("namespaces") + 2 if "namespaces" in parts else 2
         rest = parts[at:]
         resource = "/".join([rest[0], *rest[2:]]) if rest else ""
-        verbs = {"PATCH": "patch", "DELETE": "delete", "POST": "create", "GET": "get" if len(rest) > 1 else "list"}
+        verbs = {"PATCH": "patch", "POST": "create", "GET": "get" if len(rest) > 1 else "list"}
         return verbs[method], resource
 
     def _list(self, path: str, query: Mapping[str, str], resource: str) -> tuple[int, Any]:
@@ -173,12 +180,34 @@ class ApiServer:
             self.roll_out(path)
         return 200, answer
 
-    def _deleted(self, path: str, body: Any) -> tuple[int, Any]:
-        wanted = body.get("preconditions", {})
+    def _evicted(self, path: str, body: Any) -> tuple[int, Any]:
+        if path not in self.objects:
+            return status(404, "NotFound", f'pods "{path.rpartition("/")[2]}" not found')
+        if self.moves > 0:
+            self.moves -= 1
+            self.touch(path)
         found = self.objects[path]["metadata"]
-        if any(found[key] != value for key, value in wanted.items()):
+        if any(found[key] != value for key, value in body["deleteOptions"]["preconditions"].items()):
             return status(409, "Conflict", "Precondition failed")
-        return 200, self.objects.pop(path)
+        if self.budget is not None:
+            code, words = status(
+                429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget."
+            )
+            words["details"] = {"causes": [{"reason": "DisruptionBudget", "message": self.budget}]}
+            return code, words
+        found["deletionTimestamp"] = found.get("deletionTimestamp") or "2099-01-31T09:00:30Z"
+        self.touch(path)
+        if self.ends:
+            self.replace(path)
+        return 201, {"kind": "Status", "status": "Success", "code": 201}
+
+    def replace(self, path: str, **changed: Any) -> None:
+        """What a StatefulSet's controller does for a pod that is gone: another one of the same name, which is ready."""
+        gone = self.objects.pop(path)
+        [owner] = gone["metadata"]["ownerReferences"]
+        new = pod(gone["metadata"]["name"], owner["uid"], **changed)
+        new["metadata"] |= {"uid": f"{gone['metadata']['uid']}-new", "creationTimestamp": "2026-01-31T10:00:00Z"}
+        self.put(path, new)
 
     def roll_out(self, path: str) -> None:
         """What the controllers and kubelets would do: every pod has the template, and is up."""
@@ -268,7 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
         self.close_connection = self.close_connection or half
 
-    do_GET = do_PATCH = do_DELETE = do_POST = _serve  # noqa: N815 - the library's names
+    do_GET = do_PATCH = do_POST = _serve  # noqa: N815 - the library's names
 
 
 def violations(method: str, path: str, query: Mapping[str, str], body: Any, headers: Any) -> Iterator[str]:
@@ -284,8 +313,8 @@ def violations(method: str, path: str, query: Mapping[str, str], body: Any, head
             yield f"a patch with {query}"
         if not {"uid", "resourceVersion"} <= body["metadata"].keys():
             yield "a patch without its preconditions"
-    if method == "DELETE" and not {"uid", "resourceVersion"} <= body.get("preconditions", {}).keys():
-        yield "a deletion without its preconditions"
+    if path.endswith("/eviction") and not {"uid", "resourceVersion"} <= body["deleteOptions"]["preconditions"].keys():
+        yield "an eviction without its preconditions"
     if method == "GET" and path.endswith(("/pods", "/events", "/replicasets")) and "limit" not in query:
         yield f"a list of {path} without a limit"
 
@@ -331,9 +360,11 @@ def cluster(file: Path) -> Host:
     return Host(CLUSTER, kubernetes=KubernetesAccess(str(file)))
 
 
-def target(host: Host, kind: str = "deployment", name: str = "shop/api", address: str = "") -> Target:
+def target(
+    host: Host, kind: str = "deployment", name: str = "shop/api", address: str = "", words: Any = None
+) -> Target:
     """A workload there."""
-    return Target(f"{CLUSTER}/{kind}:{name}", "shop", CLUSTER, kind, name, address, machine=host)
+    return Target(f"{CLUSTER}/{kind}:{name}", "shop", CLUSTER, kind, name, address, machine=host, words=words)
 
 
 def path_of(kind: str = "deployment", name: str = "shop/api") -> str:

@@ -168,6 +168,9 @@ def _lacking(runbook: Runbook, target: Target) -> Iterator[_Fault]:
         key, of = f"with.remedies.{number}", ("service", "with.target")
         if remedy.verb is Verb.ROLL_BACK and target.releases is None and not target_kinds.keeps_releases(target.kind):
             yield _Fault(key, f"{target.id} has no releases to roll back", "services.yaml: releases: /folder", of)
+        if (needed := target_kinds.needs(target, remedy)) is not None:
+            what = f"services.yaml names no {needed.partition(':')[0]} for {target.id}"
+            yield _Fault(key, what, f"{target.kind}: {{…, {needed}}}", of)
         if remedy.command is not None and remedy.command not in target.commands:
             there = ", ".join(target.commands) or "none"
             what = f"services.yaml declares no command {remedy.command!r} for {target.id}"

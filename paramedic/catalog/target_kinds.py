@@ -114,6 +114,12 @@ def asked_of(remedy: str) -> type[BaseModel] | None:
     return next((model for model in models if model is not None), None)
 
 
+def needs(target: Target, remedy: Remedy) -> str | None:
+    """The key in services.yaml that a remedy of its kind's own needs and the target lacks, with an example."""
+    asks = getattr(of(target.kind), "needs", None)
+    return None if asks is None or remedy.offered is None else asks(target.words, remedy.offered)
+
+
 def refused(kind: str, remedies: Sequence[Remedy]) -> Iterator[tuple[int, str, str]]:
     """The remedies that targets of the kind do not offer: place in the list, what is wrong, what is offered."""
     can = of(kind).REMEDIES

@@ -3,13 +3,11 @@
 import os
 from typing import Any
 
-from paramedic.alerts.alert import Status
-from paramedic.change.limits import alert_in
+from paramedic.change.limits import firing_alerts
 from paramedic.change.run import PlaybookRun
 from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.kinds.asked import Asked, filled, labels_of
 from paramedic.remediation.remedy import Remedy
-from paramedic.store import incident_alerts
 from paramedic.transports import own_addresses
 
 
@@ -21,10 +19,7 @@ def asked_of(run: PlaybookRun, remedy: Remedy) -> Asked | None:
     words: Any = remedy.asked
     if words is None:
         return None
-    with run.store.read() as tx:
-        rows = incident_alerts.of(tx, run.incident.number)
-    alerts = [alert_in(row) for row in rows if row["status"] == Status.FIRING]
-    about = filled(words, [alert.labels for alert in alerts if run.own.wants(alert)])
+    about = filled(words, [alert.labels for alert in firing_alerts(run) if run.own.wants(alert)])
     if not about:
         labels = ", ".join(labels_of(words))
         raise Refused(f"no firing alert of the incident has what {remedy.name} needs: {labels}")

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from paramedic.change.cause import start_of
 from paramedic.change.run import PlaybookRun
+from paramedic.doors import reading
 from paramedic.incidents.incident import Incident, State
 from paramedic.remediation.remedy import undo_of
 from paramedic.store import Tx, incident_alerts, incidents
@@ -18,7 +19,8 @@ def broken_since(tx: Tx, run: PlaybookRun, act: Act) -> list[Incident]:
     trouble elsewhere when the act was begun, or several kinds of trouble began since. None of an act that cannot be undone:
     a restart leaves behind what was there before.
     """
-    if not any(one.rung == act.rung and undo_of(one) is not None for one in run.runbook.remedies):
+    undoable = reading.undoable(run.target)
+    if not any(one.rung == act.rung and undo_of(one, undoable) is not None for one in run.runbook.remedies):
         return []
     others = [
         one for one in incidents.of_service(tx, run.incident.service, since=act.written_at) if one.target != act.target

@@ -2,14 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
+from paramedic.alerts.alert import Alert
 from paramedic.change import figures
 from paramedic.change.asked import asked_of
 from paramedic.change.claim_keeper import ClaimKeeper
-from paramedic.change.limits import pinned_and_current
+from paramedic.change.limits import firing_alerts, pinned_and_current
 from paramedic.change.look import measure
 from paramedic.change.members import look_around
 from paramedic.change.run import PlaybookRun
@@ -60,6 +62,7 @@ class Intent:
     act: str | None = None  # the id that a mark on the target's machine bears
     account: Account = field(default_factory=Account)
     asked: Asked | None = None  # what the runbook asks of it, filled in from the incident's alerts
+    alerts: Callable[[], Sequence[Alert]] = tuple  # the incident's alerts that fire: data
 
 
 #: What touches the target, and returns the identity that it has afterwards, None if that is not known. It calls
@@ -100,8 +103,9 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
     within = timedelta(seconds=max(0.1, until - boottime()))
     account, mark = Account(), act.mark(run.store.uuid)
     try:
-        approved = _approved(run, remedy)
-        after = step(Intent(run.target, remedy, approved, identity, last_look, within, mark, account, asked))
+        approved, alerts = _approved(run, remedy), partial(firing_alerts, run)
+        intent = Intent(run.target, remedy, approved, identity, last_look, within, mark, account, asked, alerts)
+        after = step(intent)
     except (Refused, TemporaryError) as error:
         _write_outcome(run, act, account, result="not_sent", why=f"nothing was sent: {error}")
         raise

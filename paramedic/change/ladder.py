@@ -2,6 +2,7 @@
 
 from paramedic.change import cause
 from paramedic.change.run import PlaybookRun
+from paramedic.doors import reading
 from paramedic.remediation.cause import Verdict
 from paramedic.remediation.guardrail_judgements import had_before
 from paramedic.remediation.remedy import Remedy, undo_of
@@ -39,11 +40,12 @@ def _tried(tx: Tx, run: PlaybookRun, remedy: Remedy) -> str:
 
 def undo_for(run: PlaybookRun, why: str) -> Remedy | None:
     """What undoes the incident's last change, granted to this attempt and its reason on the timeline; None where nothing can."""
+    undoable = reading.undoable(run.target)
     with run.store.record() as tx:
         done = [act for act in acts.since_begun(tx, run.still_ours(tx)) if act.result != "not_sent"]
         rung = done[-1].rung if done and done[-1].attempt == run.attempt else None
         remedy = next((one for one in run.runbook.remedies if one.rung == rung), None)
-        undoing = None if remedy is None else undo_of(remedy)
+        undoing = None if remedy is None else undo_of(remedy, undoable)
         if undoing is None:
             return None
         attempts.grant_undo(tx, run.incident.number, run.attempt, undoing.rung)

@@ -66,6 +66,13 @@ def current_limits(  # noqa: PLR0917 - who asks, what for
     return replace(now.guardrails.of(remedy), site=site_limits(settings, len(library.services.targets))), now
 
 
+def firing_alerts(run: PlaybookRun) -> list[Alert]:
+    """The incident's alerts that fire now, by their senders. Raises StoreUnavailable."""
+    with run.store.read() as tx:
+        rows = incident_alerts.of(tx, run.incident.number)
+    return [alert for alert in map(alert_in, rows) if alert.status is Status.FIRING]
+
+
 def site_limits(settings: Settings, listed: int) -> SiteLimits:
     """What the settings ask of every change, where services.yaml lists so many targets."""
     return SiteLimits(

@@ -1,7 +1,7 @@
 """The door to reads, which never change a target."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -202,6 +202,11 @@ def mark(target: Target, act: str) -> Mark | None:
 def keeps_releases(target: Target) -> bool:
     """Whether the target's own owner keeps its releases, and replaces what runs when it goes back to one."""
     return hasattr(kind_of(target), "Releases")
+
+
+def undoable(target: Target) -> Collection[str]:
+    """Which of its kind's own remedies can be undone."""
+    return cast("Collection[str]", getattr(kind_of(target), "UNDOES", ()))
 
 
 class Releases(Protocol):

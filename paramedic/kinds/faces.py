@@ -49,6 +49,11 @@ class TargetChanger(Protocol):
     It has a method for each of its kind's REMEDIES, with the parameters, the result and the errors of `restart`; of one in ASKED
     a `paramedic.kinds.asked.Asked` is the third. It may have `did: str`: what came of a remedy other than `restart`, in its own
     words and with nothing secret: the trail has it; and `output: str`, text from outside, which the incident keeps as evidence.
+    It may have `alerts: Sequence[Alert]`, which is given the incident's firing alerts before a remedy of the kind's
+    own: data, which may choose among what the target itself has, and nothing else.
+
+    For each of its kind's UNDOES it has a method `undo_NAME`, with the parameters, the result and the errors of `restart`, which
+    takes back what that remedy changed last, and is refused where somebody has changed it since.
     """
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
@@ -82,6 +87,10 @@ class TargetKind(Protocol):
 
     `REACHED_BY = "kubernetes"` says that its targets are workloads of a cluster, on hosts with `kubernetes: {…}`; lint refuses
     them elsewhere, and kinds without it there. Its transport leads to the API server (`paramedic.kinds.cluster`).
+
+    It may have `needs(words, remedy) -> str | None`: the key in services.yaml that a remedy of the kind's own needs and these
+    words lack, with an example (`scale: {min: 2, max: 8, by: 2}`), which lint asks; and `UNDOES`, a tuple of those of its
+    REMEDIES that can be undone where they made it worse.
 
     Where its owner keeps releases, it has `Releases(target, transport)` as `paramedic.doors.reading` declares it, and its
     Changer has the `roll_back` of `paramedic.doors.changing`, which replaces what runs: nothing is restarted after it.
@@ -167,6 +176,9 @@ def _remedies_fault(module: ModuleType) -> str | None:
             return f"its 'REMEDIES' has {name!r:.80}: a name is small letters, digits and `_`, and has no meaning yet"
         if isinstance(module.Changer, type) and not callable(getattr(module.Changer, name, None)):
             return f"its 'Changer' has no method {name!r}, which 'REMEDIES' names"
+    for name in getattr(module, "UNDOES", ()):
+        if isinstance(module.Changer, type) and not callable(getattr(module.Changer, f"undo_{name}", None)):
+            return f"its 'Changer' has no method 'undo_{name}', and 'UNDOES' names {name}"
     return None
 
 
@@ -354,7 +366,12 @@ _FACES: Mapping[str, Mapping[str, _Part]] = {
 
 #: What it may have, and what it must be then.
 _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
-    "targets": {"REACHED_BY": _TEXT, "Releases": _CALLABLE},
+    "targets": {
+        "REACHED_BY": _TEXT,
+        "Releases": _CALLABLE,
+        "needs": _CALLABLE,
+        "UNDOES": _tuple_of(str, "tuple of texts", least=0),
+    },
     "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0), "NEEDS": _WORDS, "LISTED": _WORDS},
     "channels": {"FROM_SETTINGS": _tuple_of(str, "tuple of texts", least=0)},
     "evidence": {"LISTED": _WORDS},

@@ -35,6 +35,10 @@ class Forbidden(PermanentError):
     """RBAC does not allow it; the message names the verb, the resource and who asked."""
 
 
+class Protected(Exception):
+    """A PodDisruptionBudget keeps the pod: nothing was done. The message says which."""
+
+
 class Api:
     """Asks one cluster; each request is over when `within` is, or the deadline of the whole."""
 
@@ -76,9 +80,15 @@ class Api:
         )
         return self._changed(reply)
 
-    def delete(self, path: str, body: Object, *, deadline: float) -> None:
-        """Delete the object, once. `body`: its preconditions. Raises as `patch` does."""
-        self._changed(self._cluster.ask("DELETE", path, self._until(deadline), body=body))
+    def evict(self, path: str, body: Object, *, deadline: float) -> None:
+        """Have the pod deleted, once, unless a PodDisruptionBudget keeps it; see the API's "API-initiated Eviction".
+
+        `body`: the Eviction, with the pod's preconditions. Raises Protected, and otherwise as `patch` does.
+        """
+        reply = self._cluster.ask("POST", path, self._until(deadline), body=body)
+        if budget := _budget(reply):
+            raise Protected(budget)
+        self._changed(reply)
 
     def _read(self, path: str, query: Mapping[str, str] | None, deadline: float | None) -> Reply:
         return _well(self._cluster.ask("GET", path, self._until(deadline), query=query))
@@ -136,6 +146,24 @@ def _object(reply: Reply) -> Object:
     if not isinstance(found, Mapping):
         raise TemporaryError("what answered is no API server: its answer is no object")
     return found
+
+
+#: What the server answers, before it does anything, for a pod that two budgets cover.
+_TWO_BUDGETS = "more than one PodDisruptionBudget"
+
+
+def _budget(reply: Reply) -> str | None:
+    """What a PodDisruptionBudget says against an eviction; None where none does: a busy server answers 429 as well."""
+    if reply.status == 500 and _TWO_BUDGETS in _message(reply):
+        return _message(reply)
+    if reply.status != 429:
+        return None
+    try:
+        causes = (json.loads(reply.text).get("details") or {}).get("causes") or ()
+        words = [str(each.get("message") or "") for each in causes if each.get("reason") == "DisruptionBudget"]
+    except (ValueError, AttributeError):
+        return None
+    return one_line(" ".join([_message(reply), *words]))[:500] if words else None
 
 
 def _message(reply: Reply) -> str:

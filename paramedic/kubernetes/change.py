@@ -16,7 +16,7 @@ from paramedic.remediation.target import Identity, Target
 MANAGER = "paramedic"
 
 #: So often the object may be another than the one just read (a status that is written on end) before it is given up.
-_TRIES = 8
+TRIES = 8
 
 #: So long a controller may take to look at a workload, and so often it is asked for. Seconds.
 _OBSERVED_SECONDS, _OBSERVE_SECONDS = 2.0, 0.05
@@ -55,9 +55,9 @@ class Fence:
         Refused (TargetChanged where it is another) and TemporaryError: nothing was changed; PermanentError: it was not
         accepted; OutcomeUnknown: it was sent, and its outcome is open.
         """
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             now = self._observed()
-            self._check(expected, now)
+            check_same(self._target, expected, now)
             order.refuse(now)
             versions = {"uid": now.uid, "resourceVersion": now.resource_version}
             body = order.body(now)
@@ -74,7 +74,7 @@ class Fence:
                 return self._found_out(order, now, error)
             kill_point("act_sent", self._target.id)
             return Workload(self._place, changed)
-        raise TemporaryError(f"the {self._place} was changed by others {_TRIES} times just before it was to be changed")
+        raise TemporaryError(f"the {self._place} was changed by others {TRIES} times just before it was to be changed")
 
     def _observed(self) -> Workload:
         """The workload once its controller has looked at what is asked of it now: an annotation, too, makes it look again."""
@@ -84,14 +84,6 @@ class Fence:
             if now.observed or boottime() >= until:
                 return now
             time.sleep(_OBSERVE_SECONDS)
-
-    def _check(self, expected: Identity, now: Workload) -> None:
-        if is_another(expected, now.identity):
-            was = expected.instance
-            raise TargetChanged(
-                f"{self._target.id} is no longer the one that was judged: template {was.get('template')} of {was.get('uid')} "
-                f"then, {now.template} of {now.uid} now"
-            )
 
     def _found_out(self, order: Order, before: Workload, lost: OutcomeUnknown) -> Workload:
         """What became of a change whose answer is lost. It cannot happen later once the object has another version.
@@ -115,3 +107,13 @@ class Fence:
                 ) from lost
             time.sleep(min(_LOOK_SECONDS, max(self.deadline - boottime(), 0)))
         raise OutcomeUnknown(f"{lost}; whether it was done is not seen") from lost
+
+
+def check_same(target: Target, expected: Identity, now: Workload) -> None:
+    """Raises TargetChanged where the workload has another template than the one that was judged, or was made anew."""
+    if is_another(expected, now.identity):
+        was = expected.instance
+        raise TargetChanged(
+            f"{target.id} is no longer the one that was judged: template {was.get('template')} of {was.get('uid')} "
+            f"then, {now.template} of {now.uid} now"
+        )

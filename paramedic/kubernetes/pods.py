@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from paramedic.kubernetes.api import Api, Object
@@ -36,6 +37,26 @@ class Pod:
         return str(self.metadata.get("name", ""))
 
     @property
+    def uid(self) -> str:
+        """Its id, which no other pod has, of the same name neither."""
+        return str(self.metadata.get("uid", ""))
+
+    @property
+    def made_at(self) -> datetime | None:
+        """When it was created, by the API server's clock; None where that is not told."""
+        return _moment(self.metadata.get("creationTimestamp"))
+
+    @property
+    def gone_by(self) -> datetime | None:
+        """When a pod that is being deleted should have ended, by the API server's clock; None where it is not being deleted."""
+        return _moment(self.metadata.get("deletionTimestamp"))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended for good: its controller has made another, or needs none."""
+        return self.status.get("phase") in ("Succeeded", "Failed")
+
+    @property
     def node(self) -> str | None:
         """The node that it is on."""
         found = self.spec.get("nodeName")
@@ -55,6 +76,11 @@ class Pod:
     def not_ready_since(self) -> str:
         """Since when it is not ready, as the API writes moments; later texts are later moments."""
         return str(self._condition("Ready").get("lastTransitionTime") or self.metadata.get("creationTimestamp", ""))
+
+    def not_ready_for(self, now: datetime) -> timedelta:
+        """For how long it has not been ready; not at all where that is not told."""
+        since = _moment(self.not_ready_since)
+        return timedelta(0) if self.is_ready or since is None else now - since
 
     @property
     def owners(self) -> set[str]:
@@ -140,6 +166,15 @@ def _ending(container: Mapping[str, Any]) -> str | None:
 
 def _said(reason: str, *more: object) -> str:
     return one_line(": ".join([reason, *(str(each) for each in more if each)]))[:400]
+
+
+def _moment(text: object) -> datetime | None:
+    """A moment as the API writes it."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def _mapping(found: object) -> Mapping[str, Any]:

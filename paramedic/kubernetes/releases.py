@@ -15,7 +15,7 @@ from paramedic.kubernetes.change import Order
 from paramedic.kubernetes.commands import by_kubectl
 from paramedic.kubernetes.restart import refuse_unfit
 from paramedic.kubernetes.revisions import Revision
-from paramedic.kubernetes.workload import DEPLOYMENT, STATEFUL_SET, Workload, content, digest, without_restart
+from paramedic.kubernetes.workload import DEPLOYMENT, SCALED, STATEFUL_SET, Workload, content, digest, without_restart
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Target
 
@@ -32,6 +32,7 @@ _KEPT = frozenset(
         "deployment.kubernetes.io/desired-replicas",
         "deployment.kubernetes.io/max-replicas",
         "deprecated.deployment.rollback.to",
+        SCALED,
     }
 )
 

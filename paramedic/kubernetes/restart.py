@@ -37,6 +37,11 @@ def _refuse(target: Target, now: Workload) -> None:
             f"{target.id} has a partition: of its pods only those from {now.partition} on would be restarted",
             by_hand=by_kubectl(now, "get"),
         )
+    refuse_rolling(target, now)
+
+
+def refuse_rolling(target: Target, now: Workload) -> None:
+    """Raises Refused where a Deployment's pods are being replaced just now."""
     if now.place.form is DEPLOYMENT and now.rolling:
         seen = "" if now.observed else ", and it has not looked yet"
         raise Refused(

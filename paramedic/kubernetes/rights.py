@@ -25,8 +25,16 @@ class Right:
 
 def needed(form: Form, remedy: str) -> Sequence[Right]:
     """The rights that a remedy needs beside looking: deployments/kubernetes/role.yaml grants them."""
-    whole = (Right("get", "apps", form.plural, of_all=False), Right("patch", "apps", form.plural, of_all=False))
-    return (*whole, _revisions(form)) if remedy == "rollback" else whole
+    look, patch = (Right(verb, "apps", form.plural, of_all=False) for verb in ("get", "patch"))
+    match remedy:
+        case "rollback":
+            return look, patch, _revisions(form)
+        case "scale":
+            return look, patch, Right("list", "autoscaling", "horizontalpodautoscalers")
+        case "delete_pod":
+            of_deployment = (Right("list", "apps", "replicasets"),) if form is DEPLOYMENT else ()
+            return look, *of_deployment, Right("list", "", "pods"), Right("create", "", "pods/eviction")
+    return look, patch
 
 
 def lacking(api: Api, place: Place, rights: Sequence[Right]) -> Iterator[Right]:

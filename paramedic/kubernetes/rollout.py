@@ -1,6 +1,7 @@
 """A rollout after a change: waited for until it is complete, and why it is stuck."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from paramedic.errors import PermanentError, TemporaryError
@@ -26,11 +27,12 @@ class Rollout:
     stuck: str | None  # why it does not go on; None: it is complete, or only goes on
 
 
-def wait(api: Api, changed: Workload, deadline: float) -> Rollout:
+def wait(api: Api, changed: Workload, deadline: float, is_kept: Callable[[Workload], bool] = lambda _: True) -> Rollout:
     """Wait until all pods have the template of `changed` and are up, or the deadline comes, or it is known not to happen.
 
-    Raises PermanentError where somebody took the change back: a controller that owns the workload, or a person. What cannot
-    be read meanwhile is read again: that the change was accepted is known.
+    Raises PermanentError where somebody took the change back: a controller that owns the workload, or a person. The template
+    tells it, and `is_kept`, for what is no part of it. What cannot be read meanwhile is read again: that the change was
+    accepted is known.
     """
     now, pause = changed, _FIRST_SECONDS
     kept = min(_KEPT_SECONDS, (deadline - boottime()) / 4)
@@ -41,7 +43,7 @@ def wait(api: Api, changed: Workload, deadline: float) -> Rollout:
             now = read(api, changed.place, deadline=deadline)
         except TemporaryError:
             continue
-        if (now.uid, now.template) != (changed.uid, changed.template):
+        if (now.uid, now.template) != (changed.uid, changed.template) or not is_kept(now):
             raise PermanentError(f"the change was accepted, and somebody took it back or made another: {_by(now)}")
         if now.rolled_out:
             return Rollout(now, None)

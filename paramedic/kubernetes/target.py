@@ -1,18 +1,22 @@
 """The face of the kinds of targets that are workloads: each names its form, and is otherwise like the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from paramedic.alerts.alert import Alert
 from paramedic.errors import PermanentError, Refused
 from paramedic.kinds.cluster import cluster_of
 from paramedic.kinds.transport import Transport
-from paramedic.kubernetes import releases, restart, rights, rollout
+from paramedic.kubernetes import releases, restart, rights, rollout, scale
 from paramedic.kubernetes.api import Api
 from paramedic.kubernetes.change import Fence, Order
+from paramedic.kubernetes.eviction import Asked, Eviction
+from paramedic.kubernetes.scale import Bounds
 from paramedic.kubernetes.workload import Form, Place, Workload, read
+from paramedic.remediation.quorum import WrittenQuorum
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Identity, Target
 
@@ -25,11 +29,29 @@ _NAME = rf"^{_LABEL}(\.{_LABEL})*$"
 
 
 class Words(BaseModel):
-    """`deployment: {name: tracking-api, namespace: shop}`"""
+    """`daemonset: {name: node-agent, namespace: shop}`"""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     name: Annotated[str, Field(pattern=_NAME, max_length=130)] = Field(description="its name: tracking-api")
     namespace: Annotated[str, Field(pattern=f"^{_LABEL}$", max_length=63)] = Field(description="its namespace: shop")
+    keep_healthy: WrittenQuorum | None = Field(
+        default=None, description="so many of its pods must be ready beside the one that `delete_pod` deletes: 51%"
+    )
+    pod_label: Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,99}$")] = Field(
+        default="pod", description="the label by which alerts name one of its pods: exported_pod"
+    )
+
+
+class ScalableWords(Words):
+    """`deployment: {name: tracking-api, namespace: shop, scale: {min: 2, max: 8, by: 2}}`"""
+
+    scale: Bounds | None = Field(default=None, description="how many pods `scale` may give it")
+
+
+def needs(words: Words, remedy: str) -> str | None:
+    """The key that the remedy needs and these words lack, with an example; None where nothing is lacking."""
+    lacks = remedy == "scale" and getattr(words, "scale", None) is None
+    return "scale: {min: 2, max: 8, by: 2}" if lacks else None
 
 
 def name_of(words: Words) -> str:
@@ -71,6 +93,8 @@ class Changer:
         self._api = api(target, transport)
         self._place = Place.of(self.form, target)
         self._total = total_timeout
+        self.alerts: Sequence[Alert] = ()
+        self.did = ""
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
         """Replace every pod of the workload by a new one, as its strategy says; returns it as it is then.
@@ -94,6 +118,43 @@ class Changer:
         except PermanentError as error:
             raise PermanentError(f"{error}{releases.after_words(now)}") from error
         return str(good.last.number)
+
+    def scale(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
+        """Give the workload another number of pods, within the bounds of services.yaml; returns it as it is then.
+
+        Waited for as at `restart`. Refused: it is owned by another tool, an autoscaler or a person at work says how many it
+        has, or its bounds leave no other number. Other errors as at `restart`.
+        """
+        bounds = getattr(self._target.words, "scale", None)
+        if bounds is None:
+            raise PermanentError(f"services.yaml names no `scale` for {self._target.id}")
+        return self._scaled(scale.order(self._target, bounds, self._api), expected, last_look)
+
+    def undo_scale(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
+        """Give it the number of pods again that the last `scale` has left. Refused also where it has another since."""
+        return self._scaled(scale.undo(self._target, self._api), expected, last_look)
+
+    def delete_pod(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
+        """Have one pod deleted: that which a firing alert names, or else one that is unhealthy. See `Eviction.carry_out`."""
+        words = self._target.words or Words(name="-", namespace="-")
+        eviction = Eviction(self._api, self._place, self._target, self._total)
+        asked = Asked(self.alerts, words.pod_label, words.keep_healthy)
+        try:
+            return eviction.carry_out(asked, expected, last_look)
+        finally:
+            self.did = eviction.did
+
+    def _scaled(self, order: Order, expected: Identity, last_look: Callable[[], None]) -> Identity:
+        fence = Fence(self._api, self._place, self._target, self._total)
+        changed = fence.carry_out(order, expected, last_look)
+        self.did = f"it is to have {changed.desired} pods"
+        done = rollout.wait(self._api, changed, fence.deadline, scale.is_kept(changed))
+        if done.stuck is not None:
+            raise PermanentError(
+                f"{self._target.id} is to have {changed.desired} pods, and they do not come up: {done.stuck}"
+            )
+        self.did = f"{self.did}; {done.workload.available} are available"
+        return done.workload.identity
 
     def _rolled(self, order: Order, expected: Identity, last_look: Callable[[], None]) -> Identity:
         fence = Fence(self._api, self._place, self._target, self._total)

@@ -18,6 +18,9 @@ from paramedic.text.sanitize import one_line
 #: The annotation of the pod template by which `kubectl rollout restart` replaces all pods.
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
+#: The annotation of the workload that keeps which number of pods the last scaling has left, and for which.
+SCALED = "paramedic/scaled"
+
 _REVISION = "deployment.kubernetes.io/revision"
 
 

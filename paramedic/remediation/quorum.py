@@ -78,7 +78,8 @@ class Quorum:
         return math.ceil(self.share * members / self.of)
 
 
-def _quorum(text: Any) -> Quorum:
+def parsed(text: Any) -> Quorum:
+    """The quorum that a file writes: `51%`, `3 of 4`. Raises ValueError, saying what is allowed."""
     match = re.fullmatch(r"(\d{1,3})%|(\d{1,6}) of (\d{1,6})", text) if isinstance(text, str) else None
     if match is not None:
         share, of = (int(match[1]), 100) if match[1] else (int(match[2]), int(match[3]))
@@ -126,6 +127,9 @@ def _enough(_case: Case, healthy: Healthy | None, quorum: Quorum) -> str:
 
 _TEXT = Annotated[str, Field(pattern=r"^(\d{1,3}%|\d{1,6} of \d{1,6})$")]
 
+#: A quorum as a field of a file's model.
+WrittenQuorum = Annotated[Quorum, BeforeValidator(parsed, json_schema_input_type=_TEXT)]
+
 QUORUM_RULE = Guardrail(
     "quorum",
     _too_few,
@@ -138,7 +142,7 @@ QUORUM_RULE = Guardrail(
     yes=_enough,
     written=Written(
         QUORUM,
-        Annotated[Quorum, BeforeValidator(_quorum, json_schema_input_type=_TEXT)],
+        WrittenQuorum,
         "51%",
         misfits=_misfits,
     ),

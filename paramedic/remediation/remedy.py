@@ -1,5 +1,6 @@
 """A remedy: a change that may heal a target. A runbook lists remedies as a ladder, each verified before the next."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -66,14 +67,17 @@ class Remedy:
 UNDO_RUNG = 1000
 
 
-def undo_of(remedy: Remedy) -> Remedy | None:
-    """What undoes the remedy; None where nothing can: a restart is over."""
-    if remedy.verb is not Verb.ROLL_BACK:
+def undo_of(remedy: Remedy, undoable: Collection[str] = ()) -> Remedy | None:
+    """What undoes the remedy; None where nothing can: a restart is over.
+
+    `undoable`: those of the remedies of the target's kind that can be undone.
+    """
+    if remedy.verb is not Verb.ROLL_BACK and remedy.offered not in undoable:
         return None
     return Remedy(UNDO_RUNG + remedy.rung, Verb.UNDO, undoes=remedy)
 
 
-_DONE = {"undo": "undid the roll_back of", "restart": "restarted", "roll_back": "rolled back"}
+_DONE = {"undo": "undid the last change of", "restart": "restarted", "roll_back": "rolled back"}
 
 
 def done(remedy: str) -> str:

@@ -1,27 +1,29 @@
 """Workloads at a real API server with its real controllers: kubectl sees what we say, and we see what it did."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from incident_states import alert
 from kubernetes_server import Server, control_plane
+from kubernetes_shop import KINDS, WITHIN, Shop
 from ruamel.yaml import YAML
 from waiting import until
 
 from paramedic.errors import PermanentError, Refused, TargetChanged
-from paramedic.integrations.targets import daemonset, deployment, statefulset
+from paramedic.integrations.targets import deployment, statefulset
+from paramedic.kubernetes import target as workload_target
+from paramedic.kubernetes.scale import Bounds
 from paramedic.machine.clock import utc_now
-from paramedic.remediation.host import Host
-from paramedic.remediation.target import Identity, Target
+from paramedic.remediation.target import Identity
 from paramedic.transports.kubernetes import Kubernetes
 
 pytestmark = [pytest.mark.real, pytest.mark.long]
 
-KINDS: dict[str, Any] = {"deployment": deployment, "statefulset": statefulset, "daemonset": daemonset}
 ROLE = Path(__file__).parents[2] / "deployments" / "kubernetes" / "role.yaml"
-WITHIN = timedelta(seconds=60)  # on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -30,71 +32,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-class Shop:
-    """A namespace with one workload in it, which is up."""
-
-    def __init__(self, server: Server, namespace: str, kind: str, *, host: Host | None = None, **spec: Any) -> None:
-        self.server, self.kind, self.module = server, kind, KINDS[kind]
-        self.host = host or server.admin
-        self.path = f"/apis/apps/v1/namespaces/{namespace}/{kind}s/api"
-        self.target = Target(
-            f"prod/{kind}:{namespace}/api", "shop", "prod", kind, f"{namespace}/api", "", machine=self.host
-        )
-        self.namespace = namespace
-        server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
-        labels = {"matchLabels": {"app": "api"}}
-        template = {
-            "metadata": {"labels": {"app": "api"}},
-            "spec": {"terminationGracePeriodSeconds": 1, "containers": [{"name": "api", "image": "shop/api:1"}]},
-        }
-        more = {} if kind == "daemonset" else {"replicas": 2}
-        more |= {"serviceName": "api"} if kind == "statefulset" else {}
-        body = {"metadata": {"name": "api"}, "spec": {"selector": labels, "template": template, **more, **spec}}
-        server.ask("POST", self.path.rpartition("/")[0], body)
-        until(f"{kind} {namespace} is up", self.is_whole)
-
-    def identity(self) -> Identity:
-        found: Identity = self.module.Reader(self.target, Kubernetes(self.host)).identity()
-        return found
-
-    def is_whole(self) -> bool:
-        return self.identity().state == "available/complete"
-
-    def restart(self, last_look: Callable[[], None] = lambda: None) -> Identity:
-        found: Identity = self.module.Changer(self.target, Kubernetes(self.host), WITHIN).restart(
-            self.identity(), last_look
-        )
-        return found
-
-    def releases(self) -> Any:
-        return self.module.Releases(self.target, Kubernetes(self.host))
-
-    def roll_back(self, *, approved: bool = True) -> str:
-        expected = self.releases().current().id
-        found: str = self.module.Changer(self.target, Kubernetes(self.host), WITHIN).roll_back(
-            expected, lambda: None, approved=approved
-        )
-        return found
-
-    def deploy(self, image: str, **annotations: str) -> None:
-        made_at = self.releases().current().deployed_at
-        until("another second: revisions are dated by it", lambda: utc_now() >= made_at + timedelta(seconds=1.1))
-        template = {"spec": {"containers": [{"name": "api", "image": image}]}}
-        body = {"metadata": {"annotations": annotations}, "spec": {"template": template}}
-        self.server.ask("PATCH", self.path, body, patch="strategic-merge-patch")
-        until("its controller has looked", lambda: self.identity().state.partition("/")[2] != "unobserved")
-
-    def image(self) -> str:
-        found: str = self.server.ask("GET", self.path)["spec"]["template"]["spec"]["containers"][0]["image"]
-        return found
-
-    def pods(self) -> list[str]:
-        found = self.server.ask("GET", f"/api/v1/namespaces/{self.namespace}/pods")["items"]
-        return sorted(pod["metadata"]["uid"] for pod in found)
-
-    def evidence(self, kind: str) -> str:
-        found: str = self.module.EVIDENCE[kind](self.target, Kubernetes(self.host))
-        return found
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at a cluster has the time of a busy machine."""
+    monkeypatch.setattr(workload_target, "LOOK", timedelta(seconds=60))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,7 +108,7 @@ def test_a_stateful_set_that_waits_for_a_stuck_pod_says_which_pod_to_delete(serv
     shop = Shop(server, "stuck-set", "statefulset")
     shop.deploy("shop/api:bad")
     until("its last pod is stuck", lambda: "ImagePullBackOff" in shop.evidence("pods"))
-    changer = statefulset.Changer(shop.target, Kubernetes(shop.host), timedelta(seconds=6))
+    changer = statefulset.Changer(shop.target, Kubernetes(shop.host), timedelta(seconds=15))
     with pytest.raises(PermanentError, match=r"stuck: 1 of 2 pods \(api-1\).*delete the pod that is stuck"):
         changer.roll_back(shop.releases().current().id, lambda: None, approved=True)
     assert shop.image() == "shop/api:1"
@@ -198,6 +139,87 @@ def test_what_argo_owns_is_not_rolled_back(server: Server) -> None:
     shop.restart()
 
 
+@pytest.mark.parametrize("kind", ["deployment", "statefulset"])
+def test_pods_are_added_within_the_bounds_and_taken_back(server: Server, kind: str) -> None:
+    shop = Shop(server, f"scale-{kind}", kind, words={"scale": Bounds(min=1, max=3, by=2)})
+    assert shop.do("scale") == "it is to have 3 pods; 3 are available"
+    assert len(shop.pods()) == 3
+    assert server.kubectl("get", f"{kind}/api", "-n", shop.namespace, "-o", "jsonpath={.spec.replicas}") == "3"
+    with pytest.raises(Refused, match="has 3 pods already"):
+        shop.do("scale")
+    shop.do("undo_scale")
+    until("the third is gone", lambda: len(shop.pods()) == 2)
+    with pytest.raises(Refused, match="does not say how many"):
+        shop.do("undo_scale")
+
+
+def test_what_an_autoscaler_scales_is_left_to_it(server: Server) -> None:
+    shop = Shop(server, "autoscaled", "deployment", words={"scale": Bounds(min=1, max=5, to=4)})
+    server.kubectl("autoscale", "deployment/api", "-n", shop.namespace, "--max=5")
+    with pytest.raises(Refused, match="HorizontalPodAutoscaler api says how many"):
+        shop.do("scale")
+    server.kubectl("delete", "horizontalpodautoscaler/api", "-n", shop.namespace)
+    shop.do("scale")
+    assert len(shop.pods()) == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_pod_that_crashes_is_replaced(server: Server, kind: str) -> None:
+    shop = Shop(server, f"delete-{kind}", kind)
+    with pytest.raises(Refused, match="no pod of .* is unhealthy"):
+        shop.do("delete_pod")
+    names = shop.names()
+    before, ill = set(shop.pods()), shop.break_pod(names[0])
+    did = shop.do("delete_pod")
+    assert f"the pod {names[0]} ({ill}) is gone" in did
+    assert before - set(shop.pods()) == {ill}
+    until("it is whole", shop.is_whole)
+    assert (shop.names() == names) == (kind == "statefulset"), "its new pod has the old one's name"
+
+
+def test_a_new_pod_of_the_old_name_is_not_the_one_that_the_alert_is_about(server: Server) -> None:
+    shop = Shop(server, "same-name", "statefulset")
+    began = utc_now() + timedelta(seconds=1.1)
+    until("another second: pods are dated by it", lambda: utc_now() >= began)
+    about = replace(alert(pod="api-1"), starts_at=utc_now())
+    assert "the pod api-1" in shop.do("delete_pod", lambda: None, about)
+    until("its new one is ready", shop.is_whole)
+    with pytest.raises(Refused, match="was made after the alert began"):
+        shop.do("delete_pod", lambda: None, about)
+
+
+def test_a_pod_that_moves_in_between_is_judged_again(server: Server) -> None:
+    shop = Shop(server, "moves", "statefulset")
+    ill = shop.break_pod("api-0")
+    looks: list[int] = []
+
+    def annotated() -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            server.kubectl("annotate", "pod/api-0", "-n", shop.namespace, "seen=yes")
+
+    shop.do("delete_pod", annotated)
+    assert len(looks) == 2
+    assert ill not in shop.pods()
+
+
+def test_a_disruption_budget_is_honoured(server: Server) -> None:
+    shop = Shop(server, "budget", "statefulset")
+    path = f"/apis/policy/v1beta1/namespaces/{shop.namespace}/poddisruptionbudgets/api"
+    spec = {"minAvailable": 2, "selector": {"matchLabels": {"app": "api"}}}
+    server.ask("POST", path.rpartition("/")[0], {"metadata": {"name": "api"}, "spec": spec})
+    shop.break_pod("api-0")
+    until("its controller has counted", lambda: server.ask("GET", path).get("status", {}).get("currentHealthy") == 1)
+    before = shop.pods()
+    with pytest.raises(Refused, match="disruption budget") as no:
+        shop.do("delete_pod")
+    assert "api-0 of" in no.value.reason
+    assert shop.pods() == before
+    server.ask("DELETE", path)
+    shop.do("delete_pod")
+    assert shop.pods() != before
+
+
 def test_an_api_server_that_dies_in_mid_rollout_is_waited_for(server: Server) -> None:
     shop = Shop(server, "dies", "deployment")
     before = shop.identity()
@@ -218,9 +240,9 @@ def test_an_api_server_that_dies_in_mid_rollout_is_waited_for(server: Server) ->
 
 
 def test_the_shipped_role_allows_what_is_needed_and_nothing_else(server: Server) -> None:
-    shop = Shop(server, "limited", "deployment", host=server.admin)
+    shop = Shop(server, "limited", "deployment", host=server.admin, words={"scale": Bounds(min=1, max=3, to=3)})
     shop.host = server.limited
-    shop.target = Target(shop.target.id, "shop", "prod", "deployment", "limited/api", "", machine=server.limited)
+    shop.target = replace(shop.target, machine=server.limited)
     with pytest.raises(PermanentError, match='User "paramedic" cannot get resource "deployments"'):
         shop.identity()
     why = deployment.forbidden(shop.target, Kubernetes(server.limited), "restart")
@@ -236,6 +258,11 @@ def test_the_shipped_role_allows_what_is_needed_and_nothing_else(server: Server)
     until("the role is known", lambda: deployment.forbidden(shop.target, Kubernetes(server.limited), "restart") is None)
     shop.restart()
     assert shop.releases().obstacles() == []
+    for remedy in ("scale", "delete_pod"):
+        assert deployment.forbidden(shop.target, Kubernetes(server.limited), remedy) is None, remedy
+    shop.do("scale")
+    shop.break_pod(shop.names()[0])
+    shop.do("delete_pod")
     for kind in ("workload", "pods", "events", "rollout-history"):
         assert "could not be seen" not in shop.evidence(kind), kind
     assert "cannot get resource" in shop.evidence("nodes")

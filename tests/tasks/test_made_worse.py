@@ -1,6 +1,6 @@
 """A remedy that made it worse is undone where it can be, by a change with an intent of its own, and nothing else is tried."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -16,14 +16,16 @@ from prefect.tasks import Task
 from store_states import alert
 
 from flows.restore_service import restore_service
+from paramedic.alerts.alert import Alert
 from paramedic.catalog.library import open_library
 from paramedic.change import claim_keeper, exclusive, guarded
 from paramedic.change.run import PlaybookRun
 from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.dispatch.events import called
 from paramedic.doors import reading
-from paramedic.errors import OutcomeUnknown, TemporaryError
+from paramedic.errors import OutcomeUnknown, Refused, TemporaryError
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.integrations.targets import supervisord
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.target import Identity
@@ -77,6 +79,8 @@ class Shop:
     restarts: list[str] = field(default_factory=list)
     cannot: Exception | None = None
     well: bool = False
+    did: str = ""
+    alerts: Sequence[Alert] = ()
 
     def look(self, run: PlaybookRun) -> Health:
         number = len(run.samples.setdefault("tcp", []))
@@ -90,6 +94,18 @@ class Shop:
             raise self.cannot
         last_look()
         self.restarts.append(self.folder.current())
+        return reading.identity(self.run.target)
+
+    def scale(self, _identity: Identity, last_look: Callable[[], None]) -> Identity:
+        last_look()
+        self.did = "it is to have 5 pods"
+        return reading.identity(self.run.target)
+
+    def undo_scale(self, _identity: Identity, last_look: Callable[[], None]) -> Identity:
+        if self.cannot is not None:
+            raise self.cannot
+        last_look()
+        self.did = "it is to have 3 pods"
         return reading.identity(self.run.target)
 
     def play(self) -> Outcome:
@@ -355,3 +371,29 @@ def test_in_a_service_where_much_breaks_nobody_can_tell_what_broke_what(
 
     one.meanwhile = all_break
     assert one.play().ending is Ending.REMEDIATED
+
+
+@pytest.fixture
+def scalable(shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """Its kind offers a remedy of its own that can be undone."""
+    monkeypatch.setattr(supervisord, "REMEDIES", (*supervisord.REMEDIES, "scale"))
+    monkeypatch.setattr(supervisord, "UNDOES", ("scale",), raising=False)
+    return shop(remedies="[scale, restart]")
+
+
+def test_a_remedy_of_its_kind_that_made_it_worse_is_undone_by_its_own_intent(scalable: Shop) -> None:
+    outcome = scalable.play()
+    assert outcome.ending is Ending.HANDED_OVER
+    assert outcome.because.endswith("which is worse; what was changed was undone")
+    assert [(done.remedy, done.result) for done in scalable.acts()] == [("scale", "done"), ("undo", "done")]
+    assert scalable.restarts == [], "nothing else is tried"
+    [chosen] = scalable.entries("undo.chosen")
+    assert chosen.reason.startswith("undo the scale: ")
+    assert [entry.reason for entry in scalable.entries("undo.done")] == ["it is to have 3 pods"]
+    assert [alert.name for alert in scalable.alerts] == ["ShopErrors"], "the incident's, which fires"
+
+
+def test_a_remedy_of_its_kind_that_somebody_changed_since_is_not_undone(scalable: Shop) -> None:
+    scalable.cannot = Refused("somebody has asked for 6 since")
+    assert scalable.play().because.endswith("it was not undone: somebody has asked for 6 since")
+    assert [(done.remedy, done.result) for done in scalable.acts()] == [("scale", "done"), ("undo", "not_sent")]

@@ -4,13 +4,14 @@ from paramedic.kubernetes import evidence, target
 from paramedic.kubernetes.workload import DAEMON_SET, is_another, is_up
 
 LABEL = "daemonset"
-REMEDIES = ("restart",)
+REMEDIES = ("restart", "delete_pod")
 REACHED_BY = "kubernetes"
 
 Words = target.Words
 name_of = target.name_of
 address_of = target.address_of
 is_remote = target.is_remote
+needs = target.needs
 running = is_up
 restarted = is_another
 

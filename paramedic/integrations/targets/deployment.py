@@ -4,13 +4,15 @@ from paramedic.kubernetes import evidence, target
 from paramedic.kubernetes.workload import DEPLOYMENT, is_another, is_up
 
 LABEL = "deployment"
-REMEDIES = ("restart",)
+REMEDIES = ("restart", "scale", "delete_pod")
+UNDOES = ("scale",)
 REACHED_BY = "kubernetes"
 
-Words = target.Words
+Words = target.ScalableWords
 name_of = target.name_of
 address_of = target.address_of
 is_remote = target.is_remote
+needs = target.needs
 running = is_up
 restarted = is_another
 

@@ -16,26 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from kubernetes_contract import violations
+
 from paramedic.kubernetes.workload import digest
 from paramedic.remediation.host import Host, KubernetesAccess
 from paramedic.remediation.target import Target
 
 TOKEN = "a-token-of-the-double-0123456789"
 CLUSTER = "prod-cluster"
-
-PATCH = "application/strategic-merge-patch+json"
-_APPS = r"/apis/apps/v1/namespaces/[a-z0-9-]+"
-#: What may be asked, by method: nothing else is a request of ours.
-ALLOWED = {
-    "GET": rf"{_APPS}/(deployments|statefulsets|daemonsets)/[a-z0-9.-]+"
-    rf"|{_APPS}/(replicasets|controllerrevisions)"
-    r"|/api/v1/namespaces/[a-z0-9-]+/(pods|events)|/api/v1/namespaces/[a-z0-9-]+/pods/[^/]+/log|/api/v1/nodes/[^/]+"
-    r"|/api/v1/namespaces/[a-z0-9-]+/pods/[^/]+"
-    r"|/apis/autoscaling/v1/namespaces/[a-z0-9-]+/horizontalpodautoscalers|/version|/api/v1",
-    "PATCH": rf"{_APPS}/(deployments|statefulsets|daemonsets)/[a-z0-9.-]+",
-    "POST": r"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews|/apis/authentication.k8s.io/v1/selfsubjectreviews"
-    r"|/api/v1/namespaces/[a-z0-9-]+/pods/[^/]+/eviction",
-}
 
 TEMPLATE: dict[str, Any] = {
     "metadata": {"labels": {"app": "api"}},
@@ -298,25 +286,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or half
 
     do_GET = do_PATCH = do_POST = _serve  # noqa: N815 - the library's names
-
-
-def violations(method: str, path: str, query: Mapping[str, str], body: Any, headers: Any) -> Iterator[str]:
-    """What of the request is not as the API's reference has it."""
-    if not re.fullmatch(ALLOWED.get(method, ""), path) or "//" in path or "/../" in path:
-        yield f"{method} {path} is none of ours"
-    if headers.get("Accept") != "application/json":
-        yield f"{method} {path} asks for no JSON"
-    if method == "PATCH":
-        if headers.get("Content-Type") != PATCH:
-            yield f"a patch of the type {headers.get('Content-Type')}"
-        if query != {"fieldManager": "paramedic"}:
-            yield f"a patch with {query}"
-        if not {"uid", "resourceVersion"} <= body["metadata"].keys():
-            yield "a patch without its preconditions"
-    if path.endswith("/eviction") and not {"uid", "resourceVersion"} <= body["deleteOptions"]["preconditions"].keys():
-        yield "an eviction without its preconditions"
-    if method == "GET" and path.endswith(("/pods", "/events", "/replicasets")) and "limit" not in query:
-        yield f"a list of {path} without a limit"
 
 
 @contextmanager

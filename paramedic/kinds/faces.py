@@ -1,6 +1,5 @@
 """The interfaces that each kind of plug-in offers in its one file."""
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +13,7 @@ from paramedic.kinds.evidence import Of
 from paramedic.kinds.message import Message
 from paramedic.kinds.metric import Metric
 from paramedic.kinds.probing import Option, Question, Seen, Written
+from paramedic.kinds.remedy_names import remedies_fault
 from paramedic.kinds.transport import Transport
 from paramedic.remediation.target import Identity, Target
 
@@ -145,10 +145,6 @@ _TAKEN_LABELS = frozenset(
     {"alertname", "check", "host", "instance", "metric", "runbook", "service", "severity", "alertstate"}
 )
 
-#: What a runbook writes for a remedy that no kind owns, and what a class has anyway: no remedy of a kind is called so.
-_TAKEN_REMEDIES = frozenset({"rollback", "roll_back", "run", "offered", "identity"})
-_REMEDY = re.compile(r"[a-z][a-z0-9_]{0,39}")
-
 
 def _target_fault(module: ModuleType) -> str | None:
     if (name := module.__name__.rpartition(".")[2]) in _TAKEN_KEYS:
@@ -164,22 +160,7 @@ def _target_fault(module: ModuleType) -> str | None:
         isinstance(kind, str) and callable(evidence[kind]) for kind in evidence
     ):
         return "its 'EVIDENCE' is not a mapping of names to functions"
-    return _remedies_fault(module)
-
-
-def _remedies_fault(module: ModuleType) -> str | None:
-    remedies = getattr(module, "REMEDIES", None)
-    if not isinstance(remedies, list | tuple | set | frozenset):
-        return "its 'REMEDIES' is not a list of names"
-    for name in remedies:
-        if not isinstance(name, str) or not _REMEDY.fullmatch(name) or name in _TAKEN_REMEDIES:
-            return f"its 'REMEDIES' has {name!r:.80}: a name is small letters, digits and `_`, and has no meaning yet"
-        if isinstance(module.Changer, type) and not callable(getattr(module.Changer, name, None)):
-            return f"its 'Changer' has no method {name!r}, which 'REMEDIES' names"
-    for name in getattr(module, "UNDOES", ()):
-        if isinstance(module.Changer, type) and not callable(getattr(module.Changer, f"undo_{name}", None)):
-            return f"its 'Changer' has no method 'undo_{name}', and 'UNDOES' names {name}"
-    return None
+    return remedies_fault(module)
 
 
 def _source_fault(module: ModuleType) -> str | None:

@@ -37,7 +37,7 @@ def roll_back(intent: Intent) -> Identity | None:
 
 
 @changes
-def undo(intent: Intent) -> Identity:
+def undo(intent: Intent) -> Identity | None:
     """Take back what the last remedy changed: the release that a roll-back left is current again, and the target runs it.
 
     `@playbook` does it by itself, where that made it worse (MadeWorse). Raises as every change does: Refused where
@@ -46,10 +46,14 @@ def undo(intent: Intent) -> Identity:
     """
     if intent.remedy.undoes is not None and intent.remedy.undoes.offered is not None:
         return _of_its_kind(intent, f"undo_{intent.remedy.undoes.offered}")
-    if reading.keeps_releases(intent.target):
+    owner = releases(intent.target, intent.within, act=intent.act)
+    if not hasattr(owner, "undo"):
         raise Refused(f"{intent.target.id} keeps its releases itself: a person goes forward again, by its own tool")
     expected = intent.identity.revision or reading.releases(intent.target).current().id
-    back = releases(intent.target, intent.within, act=intent.act).undo(expected, intent.last_look)
+    back = owner.undo(expected, intent.last_look)
+    if reading.keeps_releases(intent.target):
+        intent.account.did = f"release {back} is current again"
+        return _afterwards(intent)
     return _restarted_into(intent, back)
 
 

@@ -19,6 +19,7 @@ from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
 from paramedic.catalog.runbook import Runbook
+from paramedic.change import noted
 from paramedic.change.exclusive import AlreadyActed, claimed, happened, mark_of
 from paramedic.change.ladder import rungs_left, undo_for
 from paramedic.change.run import ACT_WITHIN, Cancelled, GivenUp, PlaybookRun, Proposed
@@ -177,7 +178,7 @@ def _load(run: Run) -> PlaybookRun | Outcome | str:
         pager=pager,
         incident=incident,
         runbook=run_cache.parsed(pinned, f"{incident.runbook}.md"),
-        target=target,
+        target=noted.with_noted(store, target),
         attempt=run.attempt,
         flow_run=run_id,
         ask_cancelled=partial(is_cancelled, run_id),

@@ -1,5 +1,6 @@
 """TLS servers of our own, with certificates made for the moment."""
 
+import ipaddress
 import socket
 import ssl
 import threading
@@ -58,6 +59,13 @@ def showing(folder: Path, until: datetime) -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+def _named(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
 class Authority:
     """A certificate authority of our own, and servers that show what it, or an authority under it, has signed."""
 
@@ -97,9 +105,24 @@ class Authority:
             .not_valid_before(until - timedelta(days=400))
             .not_valid_after(until)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([_named(host)]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
+
+    def issued(self, host: str, until: datetime | None = None) -> tuple[Path, Path]:
+        """A certificate for the host (a name, or an IP address) and its key, as files that nobody else may read."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+        signed = self._signed(name, key.public_key(), until or datetime.now(UTC) + timedelta(days=30), host=host)
+        files = self._folder / f"{signed.serial_number}-cert.pem", self._folder / f"{signed.serial_number}-key.pem"
+        files[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        files[1].touch(mode=0o600)
+        files[1].write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return files
 
     @contextmanager
     def serving(self, host: str, until: datetime) -> Iterator[int]:

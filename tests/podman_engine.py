@@ -1,7 +1,9 @@
 """A real Docker Engine API: podman's service of a test's own, with containers of runc from an image with busybox alone."""
 
+import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -18,7 +20,7 @@ from paramedic.integrations.targets.container import Reader
 from paramedic.remediation.target import Identity, Target
 from paramedic.transports.local import Local
 
-APPLETS = ("sh", "sleep", "echo", "cat", "test", "mkdir", "httpd")
+APPLETS = ("sh", "chroot", "sleep", "echo", "cat", "test", "mkdir", "httpd")
 
 #: What every container is started with here: no limits that this user may not raise.
 PLAIN = ("--log-driver=k8s-file", "--ulimit=nofile=20000:20000", "--ulimit=nproc=1000:1000")
@@ -71,6 +73,25 @@ class Podman:
         )
         return self.target(name)
 
+    def image(self, name: str, script: str, *changes: str) -> str:
+        """A new image whose containers run the script by themselves; its id, as the Engine names it."""
+        asked = [f'CMD ["sh", "-c", {json.dumps(script)}]', f"LABEL made-as={name}", f"ENV MADE_AS={name}", *changes]
+        words = [word for change in asked for word in ("--change", change)]
+        self.run("import", "-q", *words, f"{self.folder}/image.tar", name)
+        return f"sha256:{self.run('inspect', '--type=image', '--format={{.Id}}', name)}".replace(
+            "sha256:sha256:", "sha256:"
+        )
+
+    def start_from(self, image: str, name: str, *more: str, network: str = "none") -> Target:
+        """A new running container of what its image says, and it as a target."""
+        self.run("run", "--detach", f"--name={name}", f"--network={network}", *PLAIN, *more, image)
+        return self.target(name)
+
+    def all(self) -> dict[str, str]:
+        """Every container by its name, with its state."""
+        rows = self.run("ps", "--all", "--format={{.Names}} {{.State}}").splitlines()
+        return dict(row.split(" ", 1) for row in rows)
+
     def target(self, name: str) -> Target:
         return Target(f"localhost/container:{name}", "shop", "localhost", "container", name, self.socket)
 
@@ -97,6 +118,19 @@ class Podman:
             return found if found >= least else 0
 
         return int(until(f"{name} says that it has begun", printed))
+
+    def freeze(self) -> None:
+        """Stop the service in the middle of its work; `thaw` lets it go on. Its threads run a while after the signal."""
+        self.service.send_signal(signal.SIGSTOP)
+
+        def stopped() -> bool:
+            threads = Path(f"/proc/{self.service.pid}/task").iterdir()
+            return {(one / "stat").read_text().rpartition(")")[2].split()[0] for one in threads} == {"T"}
+
+        until("podman stands still", stopped)
+
+    def thaw(self) -> None:
+        self.service.send_signal(signal.SIGCONT)
 
     def end(self) -> None:
         self.service.kill()

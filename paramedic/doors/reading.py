@@ -209,6 +209,11 @@ def undoable(target: Target) -> Collection[str]:
     return cast("Collection[str]", getattr(kind_of(target), "UNDOES", ()))
 
 
+def releases_are_noted(target: Target) -> bool:
+    """Whether nobody keeps a record of the releases that the target ran before, so that Paramedic notes what it sees."""
+    return getattr(kind_of(target), "RELEASES_ARE_NOTED", False) is True
+
+
 class Releases(Protocol):
     """Looks at the releases of one target."""
 

@@ -9,7 +9,7 @@ from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Any
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
-from paramedic.kinds.transport import Connection, Transport, UnixSocket
+from paramedic.kinds.transport import Connection, TcpPort, Transport, UnixSocket
 from paramedic.machine.clock import boottime
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Target
@@ -48,6 +48,12 @@ class Engine:
 
     def __init__(self, target: Target, transport: Transport) -> None:
         self._target, self._transport = target, transport
+        self.server = ""  # what answered last, as it calls itself: `Docker/24.0.7 (linux)`, `Libpod/4.3.1 (linux)`
+
+    @property
+    def is_docker(self) -> bool:
+        """Whether what answered last says that it is Docker's own Engine; podman, and who hides what it is, is not."""
+        return self.server.startswith("Docker/")
 
     def get(self, path: str, deadline: float) -> Answer:
         """What it answers to a look.
@@ -95,6 +101,23 @@ class Engine:
         with self._connect(deadline, outlives_us=True) as line:
             yield partial(self._post, line, deadline)
 
+    def change(self, method: str, path: str, deadline: float, content: Any = None) -> Answer:
+        """What it answers to a change beside the one that a last look goes before: a step of its preparation, or what follows it.
+
+        Raises OutcomeUnknown where it was sent and no answer tells what became of it; else as `get` does, and nothing was sent.
+        """
+        with self._connect(deadline) as line:
+            try:
+                line.send(_request(method, path, content), deadline)
+                answer = self._answer(line, deadline)
+            except (OSError, TemporaryError) as error:
+                raise OutcomeUnknown(
+                    f"{method} {path.partition('?')[0]} was sent, and not answered: {error}"
+                ) from error
+        if answer.status in _OPEN:
+            raise OutcomeUnknown(answer.words)
+        return answer
+
     def _post(self, line: Connection, deadline: float, path: str, last_look: Callable[[], None]) -> Answer:
         """What it answers to a change; `last_look` is called just before the only send.
 
@@ -130,7 +153,7 @@ class Engine:
                 f"{target.id} is a container of {target.host}, and this machine is {self._transport.machine}"
             )
         try:
-            return self._transport.connect(UnixSocket(target.address), deadline, outlives_us=outlives_us)
+            return self._transport.connect(_way(target), deadline, outlives_us=outlives_us)
         except PermissionError as error:
             raise PermanentError(
                 f"this user may not talk to {target.address} of {target.host}: let its group have it (Docker's is `docker`, and "
@@ -139,7 +162,7 @@ class Engine:
         except OSError as error:
             raise TemporaryError(f"no Docker Engine listens on {target.address} of {target.host}: {error}") from error
         except ValueError as error:  # a path with a null byte
-            raise PermanentError(f"the socket of {target.id} cannot be right: {error}") from error
+            raise PermanentError(f"the address {target.address!r} of {target.id} cannot be right: {error}") from error
 
     def _answer(self, line: Connection, deadline: float) -> Answer:
         """The answer on this connection. Raises TemporaryError where none came that can be understood."""
@@ -155,6 +178,7 @@ class Engine:
         except (OSError, HTTPException, ValueError) as error:
             why = one_line(str(error))[:200] or type(error).__name__
             raise TemporaryError(f"the Docker Engine of {self._target.id} gave no answer: {why}") from error
+        self.server = one_line(response.getheader("Server") or "")
         return Answer(response.status, body, whole)
 
 
@@ -204,7 +228,18 @@ def demultiplexed(framed: bytes) -> Iterator[bytes]:
         framed = framed[end:]
 
 
-def _request(method: str, path: str) -> bytes:
-    """A whole request, so that one send is the act."""
-    length = "Content-Length: 0\r\n" if method == "POST" else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n{length}\r\n".encode()
+def _way(target: Target) -> UnixSocket | TcpPort:
+    """Where its Engine listens. Raises ValueError."""
+    if not target.address.startswith("tcp://"):
+        return UnixSocket(target.address)
+    host, _, port = target.address.removeprefix("tcp://").rpartition(":")
+    return TcpPort(host.removeprefix("[").removesuffix("]"), int(port), getattr(target.words, "tls", None))
+
+
+def _request(method: str, path: str, content: Any = None) -> bytes:
+    """A whole request, so that one send is the act; `content` goes along as JSON."""
+    body = b"" if content is None else json.dumps(content).encode()
+    head = [f"{method} {path} HTTP/1.1", "Host: docker", "Connection: close"]
+    if method == "POST":
+        head += [f"Content-Length: {len(body)}", *(["Content-Type: application/json"] if body else [])]
+    return "\r\n".join([*head, "", ""]).encode() + body

@@ -92,8 +92,8 @@ class TargetKind(Protocol):
     words lack, with an example (`scale: {min: 2, max: 8, by: 2}`), which lint asks; and `UNDOES`, a tuple of those of its
     REMEDIES that can be undone where they made it worse.
 
-    Where its owner keeps releases, it has `Releases(target, transport)` as `paramedic.doors.reading` declares it, and its
-    Changer has the `roll_back` of `paramedic.doors.changing`, which replaces what runs: nothing is restarted after it.
+    Where its owner keeps releases, it has `Releases(target, transport)` as `paramedic.doors` declares it, and its
+    Changer has its `roll_back`, which replaces what runs, and maybe `undo`; `RELEASES_ARE_NOTED = True` asks for `Target.noted`.
 
     Where its targets have parts that are targets too, it has `covers(whole, part) -> bool`: whether the second target, of
     whichever kind, is a part of the first. A claim or an open act on either keeps the other from being changed. Pure: it

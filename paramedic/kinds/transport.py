@@ -61,11 +61,21 @@ class UnixSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Who a TLS server must be, and who we are to it: files in PEM, of the machine that Paramedic runs on."""
+
+    ca: str  # signs its certificate, which has to name the host
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class TcpPort:
     """A TCP port, as the machine reaches it."""
 
     host: str
     port: int
+    tls: Tls | None = None  # from us to it, also where a host by SSH is in between; None: nothing is encrypted
 
 
 class Connection(Protocol):
@@ -289,6 +299,8 @@ class Transport(Protocol):
 
     def connect(self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False) -> Connection:
         """Open a connection. Raises OSError by its kind, ValueError where the address cannot be right.
+
+        PermanentError where one by TLS is not trusted, on either side, or its files cannot be used.
 
         `outlives_us`: prepared for `Connection.outlive_us`.
         """

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from paramedic.remediation.host import Host
+from paramedic.remediation.release import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,9 @@ class Target:
         None  # what services.yaml says of `host`; None: nothing, so it is the machine that Paramedic runs on
     )
     words: Any = field(default=None, compare=False)  # the value of its kind's key in services.yaml, for its kind alone
+    noted: tuple[Release, ...] = field(
+        default=(), compare=False
+    )  # what Paramedic has seen it run, the last first, where its kind's releases are noted
     overlapping: tuple[str, ...] = ()  # ids of the listed targets that it is a part of, and of its parts
 
     @property

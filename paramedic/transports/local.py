@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-from paramedic.kinds.transport import KEPT, Ended, Folder, TcpPort, UnixSocket
-from paramedic.transports import local_connection, local_file, local_folder, local_process, postgresql
+from paramedic.kinds.transport import KEPT, Connection, Ended, Folder, TcpPort, UnixSocket
+from paramedic.transports import local_connection, local_file, local_folder, local_process, postgresql, tls_connection
 from paramedic.transports.local_command import LocalCommand, located
 
 
@@ -62,11 +62,9 @@ class Local:
         """Nothing: what is changed here goes on without us, and its owner or its instance says what became of it."""
         return
 
-    def connect(
-        self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False
-    ) -> local_connection.LocalConnection:
+    def connect(self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False) -> Connection:
         """Open a connection."""
-        return local_connection.connect(to, deadline, outlives_us=outlives_us)
+        return tls_connection.secured(to, local_connection.connect(to, deadline, outlives_us=outlives_us), deadline)
 
     def database(self, address: str, deadline: float) -> postgresql.Session:
         """Open a session with a PostgreSQL server, which may be on any machine."""

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from paramedic.errors import PermanentError
-from paramedic.kinds.transport import KEPT, Ended, Folder, Mark, TcpPort, UnixSocket
+from paramedic.kinds.transport import KEPT, Connection, Ended, Folder, Mark, TcpPort, UnixSocket
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.host import Host
-from paramedic.transports import postgresql, ssh_file, ssh_folder, ssh_mark, ssh_run, ssh_stream
+from paramedic.transports import postgresql, ssh_file, ssh_folder, ssh_mark, ssh_run, ssh_stream, tls_connection
 from paramedic.transports.ssh_command import Change, SshCommand
 from paramedic.transports.ssh_connection import connection
 from paramedic.transports.ssh_process import SshProcesses
@@ -79,9 +79,10 @@ class Ssh:
         """What the host knows of the act."""
         return ssh_mark.look(self._connection, act)
 
-    def connect(self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False) -> ssh_stream.SshStream:
+    def connect(self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False) -> Connection:
         """Open a connection from the host."""
-        return ssh_stream.connect(self._connection, to, deadline, outlives_us=outlives_us)
+        line = ssh_stream.connect(self._connection, to, deadline, outlives_us=outlives_us)
+        return tls_connection.secured(to, line, deadline)
 
     def database(self, address: str, deadline: float) -> postgresql.Session:
         """Open a session with a PostgreSQL server from here: not by SSH. One on this machine is none of the host's."""

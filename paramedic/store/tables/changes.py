@@ -179,3 +179,13 @@ cure_looks = Table(
     Index("cure_looks_runbook", "runbook"),
     Index("cure_looks_incident", "incident"),
 )
+
+noted_releases = Table(
+    "noted_releases",
+    metadata,
+    Column("target", Words, primary_key=True),
+    Column("release", Words, primary_key=True),
+    Column("first_seen", Moment, nullable=False),
+    Column("last_seen", Moment, nullable=False),
+    Column("well_at", Moment),  # when it was seen well with it last; null: never
+)

@@ -3,71 +3,18 @@
 import json
 import socket
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from lying_engine import AFTER, BEFORE, ID, JUDGED, answering, container, said
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.integrations.targets.container import EVIDENCE, Changer, Reader, forbidden, restarted, running
 from paramedic.kinds.docker_engine import ANSWER_LIMIT
 from paramedic.remediation.target import Identity, Target
 from paramedic.transports.local import Local
-
-ID = "d0a2" * 16
-
-
-def said(status: str, body: bytes = b"") -> bytes:
-    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body)
-
-
-def container(started: str, status: str = "running", *, stop: int | None = None, **labels: str) -> bytes:
-    state = {"Status": status, "StartedAt": started}
-    config = {"Tty": False, "StopTimeout": stop, "Labels": labels or None}
-    return said("200 OK", json.dumps({"Id": ID, "Name": "/web", "State": state, "Config": config}).encode())
-
-
-BEFORE = container("2026-11-29T19:02:48.758633109Z")
-AFTER = container("2026-11-29T19:02:51.1+00:00")
-JUDGED = Identity("running", {"container": ID, "started_at": 1_795_978_968.758633})
-
-
-@contextmanager
-def answering(*answers: bytes, others: bytes = b"[]") -> Iterator[tuple[Target, list[bytes]]]:
-    """An Engine that gives its first request the first answer, and so on, whatever is asked; and what was asked.
-
-    `others`: the containers that run, which are listed whenever it is asked for them.
-    """
-    asked: list[bytes] = []
-    left, one_at_a_time = list(answers), threading.Lock()
-
-    def serve(line: socket.socket) -> None:
-        with line:
-            line.settimeout(5)
-            request = line.recv(65_536)  # nothing on a connection that was opened in vain
-            if request.startswith(b"GET /containers/json "):
-                line.sendall(said("200 OK", others))
-                return
-            with one_at_a_time:
-                asked.extend([request] if request else [])
-                answer = left.pop(0) if request and left else b""
-            with suppress(OSError):  # whoever asked may have gone
-                line.sendall(answer)
-
-    def accept() -> None:
-        with suppress(OSError):  # closed
-            while True:
-                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
-
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
-        server.bind(f"{folder}/s")
-        server.listen()
-        threading.Thread(target=accept, daemon=True).start()
-        yield Target("localhost/container:web", "shop", "localhost", "container", "web", f"{folder}/s"), asked
-        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_an_instance_is_its_id_and_its_start() -> None:
@@ -164,6 +111,19 @@ def test_what_somebody_else_works_on_is_left_alone(state: str) -> None:
     busy = container("2026-11-29T19:02:48.758633109Z", state)
     with answering(busy, busy) as (target, _), pytest.raises(Refused, match=f"is {state}"):
         Changer(target, Local()).restart(JUDGED, lambda: None)
+
+
+@pytest.mark.parametrize(("server", "sent"), [("Docker/24.0.7 (linux)", 1), ("Libpod/4.3.1 (linux)", 0), ("", 0)])
+def test_what_is_removed_when_it_stops_is_restarted_by_docker_alone(server: str, sent: int) -> None:
+    """podman's cleanup may come before its restart has the container again; who hides what it is may be podman."""
+    state = {"Status": "running", "StartedAt": "2026-11-29T19:02:48.758633109Z"}
+    passing = {"Id": ID, "Name": "/web", "State": state, "Config": {}, "HostConfig": {"AutoRemove": True}}
+    seen = said("200 OK", json.dumps(passing).encode(), server=server)
+    with answering(seen, seen, said("204 No Content"), AFTER) as (target, asked), suppress(Refused):
+        Changer(target, Local()).restart(JUDGED, lambda: None)
+    assert [line.split()[0] for line in asked].count(b"POST") == sent
+    with answering(seen, said("404 Not Found", b"{}")) as (target, _):
+        assert bool(forbidden(target, Local(), "restart")) is not bool(sent)
 
 
 @pytest.mark.parametrize("stop", [28, 3600, -1])

@@ -1,0 +1,137 @@
+"""Looks at one container."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+from paramedic.docker.answers import identity_of, mapping, network_of
+from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds.docker_engine import Engine, demultiplexed
+from paramedic.kinds.transport import Transport
+from paramedic.machine.clock import boottime
+from paramedic.remediation.target import Identity, Target
+from paramedic.text.sanitize import one_line, visible
+
+#: What a roll-back adds to the name of a container that it makes or keeps beside the one of that name.
+BESIDE = "-paramedic-"
+
+LOG_LINES = 100
+LOG_LIMIT = 16_384  # bytes of the log that are kept, the last ones
+
+_LOOK_AT_ANOTHER = timedelta(seconds=1)
+
+
+class Reader:
+    """Looks at one container."""
+
+    def __init__(self, target: Target, transport: Transport, timeout: timedelta = timedelta(seconds=5)) -> None:
+        self._target, self._timeout = target, timeout
+        self.engine = Engine(target, transport)
+
+    def identity(self) -> Identity:
+        """The running instance of the container: its id, and when it was started last.
+
+        Raises PermanentError where there is no container of this name, or it may not be seen; TemporaryError without an answer.
+        """
+        return identity_of(self.inspected())
+
+    def inspected(self) -> Mapping[str, Any]:
+        """All that the Engine says of the container. Raises as `identity` does."""
+        target = self._target
+        try:
+            answer = self.engine.get(f"/containers/{quote(target.name, safe='')}/json", self.deadline())
+        except PermanentError as error:
+            raise PermanentError(f"{error}{self._cut_off()}") from error
+        try:
+            seen: dict[str, Any] = json.loads(answer.body)
+            names = {seen["Name"].removeprefix("/"), seen["Id"]}
+            identity_of(seen)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise TemporaryError(f"the Docker Engine's answer does not describe the container {target.id}") from error
+        if target.name not in names:  # the Engine also finds a container by the beginning of its id
+            raise PermanentError(f"there is no container {target.name}: the Engine means {one_line(min(names))}")
+        return seen
+
+    def left(self) -> list[str]:
+        """The names of the containers that a roll-back of this one has made or kept beside it. Raises as `identity` does."""
+        prefix = f"{self._target.name}{BESIDE}"
+        rows = self.engine.ask("/containers/json?all=1", self.deadline(), list)
+        names = (str(name).removeprefix("/") for row in rows for name in row.get("Names") or ())
+        return sorted(one_line(name) for name in names if name.startswith(prefix))
+
+    def _cut_off(self) -> str:
+        """What a roll-back has left that was cut off, and how to put it back; empty where none was."""
+        with suppress(PermanentError, TemporaryError):
+            kept = [name for name in self.left() if name.startswith(f"{self._target.name}{BESIDE}before-")]
+            if kept:
+                name, old = shlex.quote(self._target.name), shlex.quote(kept[-1])
+                return (
+                    f"; a roll-back of it was cut off in the middle, and {kept[-1]} is the container that ran before: "
+                    f"`docker rename {old} {name}` and `docker start {name}`"
+                )
+        return ""
+
+    def in_its_network(self, seen: Mapping[str, Any], deadline: float | None = None) -> list[str]:
+        """The names of the running containers that share the inspected one's network namespace. Raises as `identity` does.
+
+        podman is asked about each of them, and waits with its answer about one that it is stopping: `deadline` may be later than
+        that of other looks.
+        """
+        deadline = self.deadline() if deadline is None else deadline
+        joined = {f"container:{name}" for name in (seen["Id"], seen["Name"].removeprefix("/"))}
+        found = [
+            one_line(str((row.get("Names") or [row.get("Id")])[0])).removeprefix("/")
+            for row in self.engine.ask("/containers/json", deadline, list)
+            if (network_of(row) or self._network(row)) in joined
+        ]
+        if boottime() >= deadline:
+            raise TemporaryError(
+                f"it takes too long to see whether another container shares {self._target.id}'s network"
+            )
+        return sorted(found)
+
+    def lost_by_restart(self, seen: Mapping[str, Any]) -> str | None:
+        """Why a restart may end with no container at all, after "it"; None where it cannot.
+
+        Docker keeps one that was made with `--rm` while it restarts it. podman's own cleanup, a process that runs beside the
+        restart once the container has stopped, removes it if it comes first: on a busy machine it does.
+        """
+        if not mapping(seen.get("HostConfig")).get("AutoRemove") or self.engine.is_docker:
+            return None
+        return "was made with --rm, and podman may remove it as it stops, in the middle of a restart"
+
+    def _network(self, row: Mapping[str, Any]) -> object:
+        """The network of a running container; None where it has gone, or does not answer, as one that podman is stopping."""
+        soon = boottime() + _LOOK_AT_ANOTHER.total_seconds()
+        with suppress(PermanentError, TemporaryError):
+            return network_of(self.engine.ask(f"/containers/{quote(str(row.get('Id')), safe='')}/json", soon, dict))
+        return None
+
+    def used(self) -> str:
+        """The memory and the processes that the container has now. Raises as `identity` does."""
+        path = f"/containers/{quote(self.inspected()['Id'], safe='')}/stats?stream=false&one-shot=true"
+        stats = self.engine.ask(path, self.deadline(), dict)
+        memory, processes = mapping(stats.get("memory_stats")), mapping(stats.get("pids_stats"))
+        used, limit = memory.get("usage"), memory.get("limit")
+        if not isinstance(used, int) or not isinstance(limit, int):
+            raise TemporaryError(f"the Docker Engine does not say what {self._target.id} uses: it may not run")
+        return (
+            f"{used:,} B of memory, page cache included, of at most {limit:,} B; processes: {processes.get('current')}"
+        )
+
+    def log(self) -> str:
+        """The end of what the container printed, stderr marked as such. Raises as `identity` does."""
+        seen = self.inspected()
+        path = f"/containers/{quote(seen['Id'], safe='')}/logs?stdout=1&stderr=1&tail={LOG_LINES}"
+        answer = self.engine.get(path, self.deadline())
+        printed = answer.body if mapping(seen.get("Config")).get("Tty") else b"".join(demultiplexed(answer.body))
+        text = visible(printed[-LOG_LIMIT:].decode(errors="replace"))
+        return text + ("" if answer.whole else "\n(cut off: the Engine sent no more of it, or it is too long)")
+
+    def deadline(self) -> float:
+        """When a look that begins now has to be over."""
+        return boottime() + self._timeout.total_seconds()

@@ -1,5 +1,6 @@
 """What the Engine says of a container, read."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from paramedic.errors import TemporaryError
 from paramedic.remediation.target import Identity
 from paramedic.text.sanitize import one_line
+
+_IMAGE = re.compile(r"[A-Za-z0-9_.:+-]{1,200}")
 
 
 def mapping(found: object) -> Mapping[str, Any]:
@@ -17,8 +20,13 @@ def identity_of(seen: Mapping[str, Any]) -> Identity:
     """The running instance: its id, when it was started last, and its image. Raises TemporaryError, KeyError or TypeError."""
     state = seen["State"]
     instance = {"container": seen["Id"], "started_at": moment(state.get("StartedAt"))}
+    return Identity(one_line(state["Status"]), instance, image_of(seen))
+
+
+def image_of(seen: Mapping[str, Any]) -> str | None:
+    """The id of its image; None where the Engine names none that can be kept and asked for, `sha256:…`."""
     image = seen.get("Image")
-    return Identity(one_line(state["Status"]), instance, image if isinstance(image, str) and image else None)
+    return image if isinstance(image, str) and _IMAGE.fullmatch(image) else None
 
 
 def moment(text: object) -> float | None:

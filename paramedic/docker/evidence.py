@@ -17,6 +17,7 @@ def state(target: Target, transport: Transport) -> str:
     facts = {
         "container": seen["Id"],
         "left beside it by a roll-back": ", ".join(reader.left()),
+        "restart policy that a roll-back took from it": reader.policy_taken(seen["Id"]),
         "image": f"{config.get('Image', '')} ({seen.get('Image', '')})",
         "status": state["Status"],
         "started": state.get("StartedAt"),

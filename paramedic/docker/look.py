@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
+from paramedic.docker import spec
 from paramedic.docker.answers import identity_of, mapping, network_of
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.docker_engine import Engine, demultiplexed
@@ -58,20 +59,34 @@ class Reader:
 
     def left(self) -> list[str]:
         """The names of the containers that a roll-back of this one has made or kept beside it. Raises as `identity` does."""
-        prefix = f"{self._target.name}{BESIDE}"
-        rows = self.engine.ask("/containers/json?all=1", self.deadline(), list)
-        names = (str(name).removeprefix("/") for row in rows for name in row.get("Names") or ())
-        return sorted(one_line(name) for name in names if name.startswith(prefix))
+        return sorted(name for name, _ in self._beside())
+
+    def policy_taken(self, old: object) -> str:
+        """The restart policy that a roll-back has taken from the container of this id; empty where it took none.
+
+        Only while the one that replaces it is beside it: after that it bears the policy itself. Raises as `identity` does.
+        """
+        return _policy_taken(self._beside(), old)
+
+    def _beside(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What a roll-back has made or kept beside the container, by name, as the Engine lists it; the one made last first."""
+        rows = [mapping(row) for row in self.engine.ask("/containers/json?all=1", self.deadline(), list)]
+        rows.sort(key=lambda row: made if isinstance(made := row.get("Created"), int) else 0, reverse=True)
+        named = ((one_line(str(name).removeprefix("/")), row) for row in rows for name in row.get("Names") or ())
+        return [(name, row) for name, row in named if name.startswith(f"{self._target.name}{BESIDE}")]
 
     def _cut_off(self) -> str:
         """What a roll-back has left that was cut off, and how to put it back; empty where none was."""
         with suppress(PermanentError, TemporaryError):
-            kept = [name for name in self.left() if name.startswith(f"{self._target.name}{BESIDE}before-")]
+            beside = self._beside()
+            kept = [(name, row) for name, row in beside if name.startswith(f"{self._target.name}{BESIDE}before-")]
             if kept:
-                name, old = shlex.quote(self._target.name), shlex.quote(kept[-1])
+                last, row = kept[0]
+                policy = again(self._target.name, _policy_taken(beside, row.get("Id")))
+                name, old = shlex.quote(self._target.name), shlex.quote(last)
                 return (
-                    f"; a roll-back of it was cut off in the middle, and {kept[-1]} is the container that ran before: "
-                    f"`docker rename {old} {name}` and `docker start {name}`"
+                    f"; a roll-back of it was cut off in the middle, and {last} is the container that ran before: "
+                    f"`docker rename {old} {name}`{policy} and `docker start {name}`"
                 )
         return ""
 
@@ -135,3 +150,14 @@ class Reader:
     def deadline(self) -> float:
         """When a look that begins now has to be over."""
         return boottime() + self._timeout.total_seconds()
+
+
+def again(name: str, policy: str) -> str:
+    """The command that gives a container its restart policy again, after a comma; empty where a roll-back takes none such."""
+    return f", `docker update --restart={policy} {shlex.quote(name)}`" if policy in spec.STARTED_AT_BOOT else ""
+
+
+def _policy_taken(beside: list[tuple[str, Mapping[str, Any]]], old: object) -> str:
+    labels = [mapping(row.get("Labels")) for _, row in beside]
+    taken = [str(label.get(spec.POLICY)) for label in labels if old and label.get(spec.REPLACED) == old]
+    return next((policy for policy in taken if policy in spec.STARTED_AT_BOOT), "")

@@ -1,5 +1,7 @@
 """The images that a container has run: the one that it runs now, and those that Paramedic has seen it run before."""
 
+from urllib.parse import quote
+
 from paramedic.docker import spec
 from paramedic.docker.answers import mapping, moment_of
 from paramedic.docker.look import Reader
@@ -97,6 +99,6 @@ def judged(target: Target, current: Release, expected: str, *, approved: bool) -
 def image(engine: Engine, name: str, deadline: float) -> dict[str, object]:
     """What the Engine says of an image. Raises PermanentError where it has it no more, TemporaryError without an answer."""
     try:
-        return dict(engine.ask(f"/images/{name}/json", deadline, dict))
+        return dict(engine.ask(f"/images/{quote(name, safe=':')}/json", deadline, dict))
     except PermanentError as error:
         raise PermanentError(f"the Engine has no image {name:.19} any more, and nothing is pulled: {error}") from error

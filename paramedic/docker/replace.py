@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from paramedic.docker import releases, spec
 from paramedic.docker.answers import identity_of, mapping, moment
-from paramedic.docker.look import BESIDE
+from paramedic.docker.look import BESIDE, again
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.kinds.docker_engine import Answer, Engine
 from paramedic.machine.clock import boottime
@@ -39,19 +39,26 @@ class Replacement:
         """
         made = self._ready(image, seen)
         try:
+            self._stop(seen, stop, last_look)
+        except OutcomeUnknown:
+            raise
+        except BaseException:  # raised again: what was made for nothing is taken away
+            self._remove(made)
+            raise
+        self._swap(made, seen)
+
+    def _stop(self, seen: Mapping[str, Any], stop: int, last_look: Callable[[], None]) -> None:
+        """Stop the container that has the name, after a last look. OutcomeUnknown: the stop was sent, and is open."""
+        try:
             with self._engine.prepared(self._deadline) as send:
                 answer = send(self._path(seen["Id"], f"stop?t={stop}"), last_look)
         except OutcomeUnknown as error:
             raise OutcomeUnknown(
-                f"the stop of {self._target.id} was sent, and its outcome is open: {error}; {self._left(seen)}"
+                f"the stop of {self._target.id} was sent, and its outcome is open: {error}; by hand, if it does not run: "
+                f"`docker start {shlex.quote(self._target.name)}`"
             ) from error
-        except BaseException:  # raised again: what was made for nothing is taken away
-            self._remove(made)
-            raise
         if answer.status not in (204, 304):
-            self._remove(made)
             raise PermanentError(f"the Docker Engine did not stop {self._target.id}: {answer.words}")
-        self._swap(made, seen)
 
     def undo(self, expected: str, seen: Mapping[str, Any], stop: int, last_look: Callable[[], None]) -> str:
         """Put the one back that `seen`, of the image `expected`, has replaced, and keep `seen` stopped; the image that runs then.
@@ -65,10 +72,7 @@ class Replacement:
             old = dict(self._engine.ask(self._path(labels[spec.REPLACED], "json"), self._deadline, dict))
         except PermanentError as error:
             raise Refused(f"the container that {self._target.id} has replaced is there no more: {error}") from error
-        with self._engine.prepared(self._deadline) as send:
-            answer = send(self._path(seen["Id"], f"stop?t={stop}"), last_look)
-        if answer.status not in (204, 304):
-            raise PermanentError(f"the Docker Engine did not stop {self._target.id}: {answer.words}")
+        self._stop(seen, stop, last_look)
         try:
             self._keep_down(seen)
             self._rename(seen["Id"], self._name("undone", seen))
@@ -76,9 +80,8 @@ class Replacement:
             self._policy_again(old, str(labels.get(spec.POLICY)))
             self._start(str(old["Id"]))
         except (PermanentError, TemporaryError, OutcomeUnknown) as error:
-            raise OutcomeUnknown(
-                f"the roll-back of {self._target.id} was not undone whole: {error}; {self._left(old)}"
-            ) from error
+            left = self._left(old, str(labels.get(spec.POLICY)))
+            raise OutcomeUnknown(f"the roll-back of {self._target.id} was not undone whole: {error}; {left}") from error
         return str(old.get("Image"))
 
     def _policy_again(self, old: Mapping[str, Any], name: str) -> None:
@@ -191,8 +194,9 @@ class Replacement:
             self._policy_again(seen, spec.policy(seen))
             self._start(str(seen["Id"]))
         except (PermanentError, TemporaryError, OutcomeUnknown) as error:
+            left = self._left(seen, spec.policy(seen))
             raise OutcomeUnknown(
-                f"{self._target.id} was not replaced ({why}), and was not put back either: {error}; {self._left(seen)}"
+                f"{self._target.id} was not replaced ({why}), and was not put back either: {error}; {left}"
             ) from error
         raise PermanentError(
             f"{self._target.id} did not start from the image {image:.19}: {why}; the container that ran before was put back"
@@ -222,9 +226,12 @@ class Replacement:
     def _path(self, which: object, what: str) -> str:
         return f"/containers/{quote(str(which), safe='')}/{what}"
 
-    def _left(self, seen: Mapping[str, Any]) -> str:
-        name = shlex.quote(self._target.name)
-        return f"by hand: `docker rename {str(seen['Id'])[:12]} {name}` and `docker start {name}`"
+    def _left(self, old: Mapping[str, Any], policy: str) -> str:
+        name, aside = shlex.quote(self._target.name), shlex.quote(self._name("aside"))
+        return (
+            f"by hand: `docker rename {name} {aside}` where another has its name, `docker rename {str(old['Id'])[:12]} {name}`"
+            f"{again(self._target.name, policy)} and `docker start {name}`"
+        )
 
     def _by_hand(self, image: str) -> str:
         return f"make it again from {image:.19} as it was made"

@@ -197,7 +197,7 @@ def test_a_stop_whose_answer_is_lost_is_open_and_says_how_to_go_on(shop: Shop, m
 
         monkeypatch.setattr(replacing.Replacement, "_ready", made_here)
         with pytest.raises(
-            OutcomeUnknown, match="its outcome is open: .*`docker rename .* lost` and `docker start lost`"
+            OutcomeUnknown, match="its outcome is open: .*; by hand, if it does not run: `docker start lost`"
         ):
             shop.roll_back(target)
 

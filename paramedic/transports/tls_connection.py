@@ -83,7 +83,11 @@ class TlsConnection:
     def send(self, data: bytes, deadline: float) -> None:
         """Send all of it."""
         self._tls.write(data)
-        self._flush(deadline)
+        try:
+            self._flush(deadline)
+        except OSError:
+            self._heed_a_refusal()
+            raise
 
     def receive(self, deadline: float) -> bytes:
         """The next bytes, b"" where the other side has closed; ConnectionResetError where it is gone without a word."""
@@ -101,6 +105,24 @@ class TlsConnection:
                 raise ConnectionResetError(f"{self._to} is gone in the middle") from error
             except ssl.SSLError as error:
                 raise self._refused(error) or ConnectionResetError(_reason(error)) from error
+
+    def _heed_a_refusal(self) -> None:
+        """Raise PermanentError where the other side has refused our certificate before it was gone.
+
+        By TLS 1.3 it does so after the handshake is over for us: what is sent then may meet a connection that is reset.
+        """
+        while True:
+            try:
+                self._more(boottime())
+                self._tls.read(65_536)
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLError as error:
+                if (refused := self._refused(error)) is not None:
+                    raise refused from error
+                return
+            except OSError:
+                return
 
     def _refused(self, error: ssl.SSLError) -> PermanentError | None:
         reason = error.reason or ""

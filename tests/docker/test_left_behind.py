@@ -31,7 +31,7 @@ def new(old: str, policy: str = "always") -> dict[str, Any]:
 
 
 def test_the_one_that_ran_last_is_named_not_one_that_an_older_roll_back_kept() -> None:
-    rows = [row("web-paramedic-before-a", 7), row("web-paramedic-before-f", 3), row("web-paramedic-undone-b", 8)]
+    rows = [row("web-paramedic-before-f", 3), row("web-paramedic-before-a", 7), row("web-paramedic-undone-b", 8)]
     with answering(GONE, others=json.dumps(rows).encode()) as (target, _), pytest.raises(PermanentError) as told:
         Reader(target, Local()).identity()
     assert "`docker rename web-paramedic-before-a web` and `docker start web`" in str(told.value)

@@ -3,6 +3,7 @@
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import textwrap
@@ -187,3 +188,30 @@ def test_a_connection_by_tls_outlives_a_client_that_dies_after_it_has_sent(
 def test_a_server_that_hangs_in_the_handshake_is_waited_for_until_the_deadline(authority: Authority) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(TimeoutError):
         Local().connect(TcpPort("127.0.0.1", server.getsockname()[1], ours(authority)), soon(0.3))
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_refusal_that_came_before_the_connection_was_reset_is_heard(
+    authority: Authority, tmp_path: Path, reset: bool
+) -> None:
+    """By TLS 1.3 our certificate is judged once our side of the handshake is over: the request may come too late."""
+    (tmp_path / "other").mkdir()
+    certificate, key = Authority(tmp_path / "other").issued("paramedic")
+    context, gone = strict(authority, tmp_path), threading.Event()
+
+    def refuse() -> None:
+        line, _ = server.accept()
+        if reset:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError), context.wrap_socket(line, server_side=True):
+            pass
+        gone.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=refuse, daemon=True).start()
+        to = TcpPort("127.0.0.1", server.getsockname()[1], Tls(str(authority.file), str(certificate), str(key)))
+        with Local().connect(to, soon(20)) as line:
+            assert gone.wait(20)
+            with pytest.raises(PermanentError, match="does not take the certificate"):  # noqa: PT012 - at whichever it comes
+                line.send(b"GET", soon(20))
+                line.receive(soon(20))

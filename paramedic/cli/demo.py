@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from paramedic.cli.output import command_of
+from paramedic.demo.more import wanted
 from paramedic.demo.run import run
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -17,10 +18,20 @@ def demo(
         Path | None, typer.Option("--json", metavar="FILE", help="Write what happened, as JSON.")
     ] = None,
     data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Keep the run's data there.")] = None,
+    more: Annotated[
+        str,
+        typer.Option(
+            "--with", metavar="STORIES", help="More stories, where this machine has what they need: ssh,containers."
+        ),
+    ] = "",
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up until Ctrl-C.")] = False,
 ) -> None:
     """Four stories on a real service: three that are healed, one that needs a person. Ends by itself."""
-    raise typer.Exit(run(json_file=json_file, data=data, keep=keep))
+    try:
+        names = wanted(more)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--with") from error
+    raise typer.Exit(run(json_file=json_file, data=data, keep=keep, more=names))
 
 
 demo_command = command_of(app)

@@ -1,5 +1,6 @@
 """The demo's library: four runbooks for one service, services.yaml and oncall.yaml."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from paramedic.machine import data_folder
@@ -93,6 +94,45 @@ guardrails: {{budget: 3 per hour, cooldown: 10m}}
 2. Go back to the last healthy release.
 """
 
+_MORE = """\
+---
+runbook: {name}
+service: {service}
+when:
+  - check: health
+    error_rate: {{critical: 50%, for: 2s}}
+    every: 1s
+    timeout: 1s
+    window: 3s
+mode: act
+playbook: restart-service
+with:
+  target: {{{target}}}
+  evidence: [{evidence}]
+  verify: {{health: ok, stable: 3s, within: 30s}}
+guardrails: {{budget: 3 per hour, cooldown: 10m}}
+---
+# {service} does not answer
+
+**Meaning.** Its health address has given no good answer for some seconds.
+
+{prose}1. Restart it.
+"""
+
+
+def runbook_of_hang(service: str, target: str) -> str:
+    """The runbook of a supervisord program that hangs, with the words of its target."""
+    return _MORE.format(
+        name=f"{service}-hang", service=service, target=target, evidence="process-tree, log-tail", prose=_PROSE
+    )
+
+
+def runbook_of_container(name: str) -> str:
+    """The runbook of a container of this machine whose service has its name."""
+    target = f"container: {name}, host: localhost"
+    return _MORE.format(name=f"{name}-down", service=name, target=target, evidence="state, last-log", prose=_PROSE)
+
+
 _ONCALL = """\
 people:
   ada: {name: Ada on call, email: ada@example.org}
@@ -110,12 +150,14 @@ policies:
 """
 
 
-def write(folder: Path, services: str) -> None:
-    """Write the library into the folder."""
+def write(folder: Path, services: str, more: Mapping[str, str]) -> None:
+    """Write the library into the folder; `more`: further runbooks, by file name."""
     for made in (folder.parent, folder):  # the data folder, and the runbooks in it
         data_folder.make(made)
     (folder / "tracking-api-hang.md").write_text(_HANG)
     (folder / "tracking-api-memory.md").write_text(_MEMORY)
     (folder / "tracking-api-errors.md").write_text(_ERRORS)
+    for name, text in more.items():
+        (folder / name).write_text(text)
     (folder / "services.yaml").write_text(services)
     (folder / "oncall.yaml").write_text(_ONCALL)

@@ -6,9 +6,12 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -18,6 +21,7 @@ from rich.markup import escape
 from paramedic import keys
 from paramedic.audit import verification
 from paramedic.demo.folder import LIMIT_MB, write
+from paramedic.demo.more import STORIES, More, possible
 from paramedic.demo.screen import line, show_around, show_mail, show_timeline
 from paramedic.demo.story import Scenario, Stage, bad_release, beyond_help, hang, leak
 from paramedic.demo.world import Mailbox, PagerSink, World
@@ -34,14 +38,19 @@ class _Interrupted(BaseException):
     """The demo was interrupted."""
 
 
-def run(*, json_file: Path | None = None, data: Path | None = None, keep: bool = False) -> int:
-    """Play the four stories; returns 0 if everything came out as expected, else 1. `data` is the folder to keep."""
+def run(
+    *, json_file: Path | None = None, data: Path | None = None, keep: bool = False, more: Sequence[str] = ()
+) -> int:
+    """Play the four stories, and of `more` those that this machine can; returns 0 if all came out as expected, else 1.
+
+    `data` is the folder to keep. What this machine lacks for one of `more` is said, and is no failure.
+    """
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="paramedic-demo-"))  # short: a Unix socket's path lives in it
     where = data if data is not None else folder / "data"
     try:
         with _stopping_on_signals():
-            return _play(console, folder, where.resolve(), json_file, keep=keep)
+            return _play(console, folder, where.resolve(), json_file, keep=keep, more=more)
     except _Interrupted:
         console.print("stopped")
         return 130
@@ -49,11 +58,16 @@ def run(*, json_file: Path | None = None, data: Path | None = None, keep: bool =
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *, keep: bool) -> int:
+def _play(
+    console: Console, folder: Path, data: Path, json_file: Path | None, *, keep: bool, more: Sequence[str]
+) -> int:
     faults = {"web-1": "", "web-2": "--leaks", "web-3": "", "web-4": f"--starts-full {LIMIT_MB + 30}"}
     world = World(folder / "world", [("tracking-api", host, wrong) for host, wrong in faults.items()])
-    with world, Mailbox() as mailbox, PagerSink() as pager:
-        settings = _settings(data, world, mailbox, pager)
+    with ExitStack() as held:
+        mailbox, pager = held.enter_context(Mailbox()), held.enter_context(PagerSink())
+        held.enter_context(world)
+        others = _others(console, held, folder, more)
+        settings = _settings(data, world, mailbox, pager, others)
         stack = Stack(settings)
         line(console, "starting Prefect's server, gateway, dispatch, responder and watchdog: half a minute …", indent=2)
         stack.start()
@@ -61,7 +75,7 @@ def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *,
             stack.wait_ready(240)
             console.print(f"gateway    {stack.gateway_url}")
             console.print(f"Prefect UI {stack.ui(sys.stdout)}", markup=False, soft_wrap=True)
-            scenarios = _play_scenarios(console, settings, stack, world, mailbox, pager)
+            scenarios = _play_scenarios(console, settings, stack, world, mailbox, pager, others)
             show_mail(console, mailbox, scenarios[-1].incident)
             verified = _verify(console, settings)
             ok = verified["verified"] is True and not any(scenario.faults for scenario in scenarios)
@@ -76,14 +90,35 @@ def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *,
     return 0 if ok else 1
 
 
-def _settings(data: Path, world: World, mailbox: Mailbox, pager: PagerSink) -> Settings:
+def _others(console: Console, held: ExitStack, folder: Path, names: Sequence[str]) -> dict[str, More]:
+    """What the further stories are about, started, by their names; says of each that cannot be played what is missing."""
+    here, lacking = possible(names)
+    others = {}
+    for name in here:
+        try:
+            others[name] = held.enter_context(STORIES[name][1](folder / name))
+        except (OSError, subprocess.SubprocessError) as error:
+            lacking[name] = f"it could not be started: {one_line(str(getattr(error, 'stderr', None) or error))[:300]}"
+    for name, why in lacking.items():
+        line(console, f"no story on {name}: {why}", indent=2)
+    return others
+
+
+def _settings(data: Path, world: World, mailbox: Mailbox, pager: PagerSink, others: Mapping[str, More]) -> Settings:
     runbooks = data / "runbooks"
-    write(runbooks, world.services_yaml("tracking-api"))
+    hosts = "".join(other.hosts for other in others.values())
+    services = world.services_yaml("tracking-api") + "".join(other.services for other in others.values())
+    further = {name: text for other in others.values() for name, text in other.runbooks.items()}
+    if hosts:  # where one is listed all are
+        here = [*dict.fromkeys(service.host for service in world.services), "localhost"]
+        services = "hosts:\n" + "".join(f"  {host}: {{local: true}}\n" for host in here) + hosts + services
+    write(runbooks, services, further)
     os.environ.update(
         {
             "PARAMEDIC_DATA": str(data),
             "PARAMEDIC_RUNBOOKS": str(runbooks),
             "PARAMEDIC_CHECKS_EVERY": "20s",
+            "PARAMEDIC_FLEET_SHARE": "100",  # every target of the demo breaks, one after the other
             "PARAMEDIC_CHANNELS": json.dumps({"pager": {"url": pager.url, "secret": pager.secret}}),
             "PARAMEDIC_SMTP_URL": mailbox.url,
             "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
@@ -98,19 +133,31 @@ def _settings(data: Path, world: World, mailbox: Mailbox, pager: PagerSink) -> S
 
 
 def _play_scenarios(  # noqa: PLR0917 - what the stage is made of
-    console: Console, settings: Settings, stack: Stack, world: World, mailbox: Mailbox, pager: PagerSink
+    console: Console,
+    settings: Settings,
+    stack: Stack,
+    world: World,
+    mailbox: Mailbox,
+    pager: PagerSink,
+    others: Mapping[str, More],
 ) -> list[Scenario]:
     store = Store(settings.store())
     token = next(iter(settings.gateway_tokens.values())).get_secret_value()
     scenarios = []
-    for play, service in zip((hang, leak, bad_release, beyond_help), world.services, strict=True):
+    first = zip((hang, leak, bad_release, beyond_help), world.services, strict=True)
+    plays: list[tuple[str, Callable[[Stage], Scenario]]] = [
+        (play.__name__.replace("_", "-"), partial(play, service=service)) for play, service in first
+    ]
+    further = [(name, other.play) for name, other in others.items()]
+    # what is beyond help stays broken: beside it one more broken service would be a mass failure, in which nothing is changed
+    for name, play_it in [*plays[:-1], *further, plays[-1]]:
         with console.status("…") as status:
 
             def say(words: str) -> None:
                 status.update(escape(one_line(words)))
                 line(console, f"  {one_line(words)}", indent=4)
 
-            console.rule(play.__name__.replace("_", " "))
+            console.rule(name.replace("-", " "))
             stage = Stage(
                 store=store,
                 services=stack.library.services,
@@ -124,9 +171,9 @@ def _play_scenarios(  # noqa: PLR0917 - what the stage is made of
                 say=say,
             )
             try:
-                scenario = play(stage, service)
+                scenario = play_it(stage)
             except TimeoutError as error:
-                scenario = Scenario(play.__name__.replace("_", "-"), faults=[str(error)])
+                scenario = Scenario(name, faults=[str(error)])
         scenarios.append(scenario)
         if scenario.number:
             show_timeline(console, store, scenario)

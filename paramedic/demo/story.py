@@ -138,16 +138,29 @@ def wait_for(stage: Stage, what: str, holds: Callable[[], bool], *, seconds: flo
 
 def hang(stage: Stage, service: Service) -> Scenario:
     """The service stops answering; nobody sends an alert, Paramedic's own check sees it; one restart heals it."""
-    scenario = Scenario("hang")
     stage.say(f"tracking-api on {service.host} stops answering, and nobody says so: our own check has to see it")
+    return hung(stage, service, Scenario("hang"), _target(service))
+
+
+def hung(stage: Stage, service: Service, scenario: Scenario, target: str) -> Scenario:
+    """Make the service hang, and see one restart of the target heal it."""
     began = utc_now()
     with http_deadline.client(seconds=5) as customer:
         customer.get(f"{service.url}/hang")
-    incident = _ended(stage, service, scenario, {State.RESOLVED})
-    stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
-    _healed(stage, scenario, incident, began)
+    healed(stage, scenario, target, began)
     scenario.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
     return scenario
+
+
+def healed(stage: Stage, scenario: Scenario, target: str, began: datetime) -> None:
+    """See the target's incident end well, and nobody asked for help; `began`: when it broke."""
+    incident = _ended(stage, target, scenario, {State.RESOLVED})
+    stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
+    _healed(stage, scenario, incident, began)
+
+
+def _target(service: Service) -> str:
+    return f"{service.host}/{service.name}"
 
 
 def leak(stage: Stage, service: Service) -> Scenario:
@@ -163,7 +176,7 @@ def leak(stage: Stage, service: Service) -> Scenario:
     began = utc_now()
     for _ in range(3):
         send(stage, webhook(service, status="firing", since=began))
-    incident = _ended(stage, service, scenario, {State.RESOLVED})
+    incident = _ended(stage, _target(service), scenario, {State.RESOLVED})
     stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
     send(stage, webhook(service, status="resolved", since=began))
     _healed(stage, scenario, incident, began)
@@ -178,7 +191,7 @@ def bad_release(stage: Stage, service: Service) -> Scenario:
     service.deploy("v2", errors=0.8, slow_ms=350)
     stage.world.restart(service)
     began = utc_now()
-    incident = _ended(stage, service, scenario, {State.RESOLVED})
+    incident = _ended(stage, _target(service), scenario, {State.RESOLVED})
     stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
     _healed(stage, scenario, incident, began)
     scenario.expect(service.release == "v1", f"release {service.release} is current, not v1")
@@ -194,7 +207,7 @@ def beyond_help(stage: Stage, service: Service) -> Scenario:
     began = utc_now()
     for _ in range(3):
         send(stage, webhook(service, status="firing", since=began))
-    incident = _ended(stage, service, scenario, {State.HANDED_OVER})
+    incident = _ended(stage, _target(service), scenario, {State.HANDED_OVER})
     stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
     wait_for(stage, "the page", lambda: len(stage.mailbox.about(incident.id)) >= 1, seconds=20)
     page = text_of(stage.mailbox.about(incident.id)[0])
@@ -231,14 +244,12 @@ def _healed(stage: Stage, scenario: Scenario, incident: Incident, began: datetim
     scenario.expect(scenario.notifications == 1, f"{scenario.notifications} messages were sent, not one")
 
 
-def _ended(stage: Stage, service: Service, scenario: Scenario, states: set[State]) -> Incident:
-    target = f"{service.host}/{service.name}"
-
+def _ended(stage: Stage, target: str, scenario: Scenario, states: set[State]) -> Incident:
     def newest() -> Incident | None:
         with stage.store.read() as tx:
             return next((incident for incident in incidents.listed(tx, limit=10) if incident.target == target), None)
 
-    wait_for(stage, "the incident", lambda: newest() is not None, seconds=60)
+    wait_for(stage, "the incident", lambda: newest() is not None, seconds=120)
     opened = newest()
     stage.say(f"{opened.id if opened else '?'}: opened; evidence, restart, verification follow")
 
@@ -263,7 +274,7 @@ def _account(stage: Stage, scenario: Scenario, incident: Incident, began: dateti
     scenario.detected_ms = _since(began, incident.opened_at)
     scenario.first_step_ms = _since(began, tries[0].began_at)
     scenario.notifications = stage.messages_about(incident)
-    with stage.prefect.client(seconds=10) as prefect:
+    with stage.prefect.client(seconds=60) as prefect:
         answer = prefect.post("/flow_runs/filter", json={"flow_runs": {"tags": {"all_": [incident.id]}}})
     scenario.flow_runs = [run["id"] for run in answer.raise_for_status().json()]
     scenario.expect(len(same) == 1, f"{len(same)} incidents on one target, not one")

@@ -1,7 +1,11 @@
 """A workload at a real API server: what a test or a benchmark does to it, and asks of it."""
 
-from collections.abc import Callable, Mapping
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from kubernetes_server import Server, status_of
@@ -121,3 +125,31 @@ class Shop:
     def evidence(self, kind: str) -> str:
         found: str = self.module.EVIDENCE[kind](self.target, Kubernetes(self.host))
         return found
+
+
+@contextmanager
+def health_of(shops: Mapping[str, Shop]) -> Iterator[str]:
+    """The address of a server that answers /NAME with 200 where the workload of that name is up, and with 503 elsewhere.
+
+    It has this machine's name: services.yaml takes no loopback address as that of something in a cluster.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+        def do_GET(self) -> None:
+            shop = shops.get(self.path.removeprefix("/"))
+            self.send_response(200 if shop is not None and shop.is_whole() else 503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    name = socket.gethostname()
+    server = ThreadingHTTPServer((socket.gethostbyname(name), 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://{name}:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

@@ -4,7 +4,6 @@ import importlib
 import json
 import logging
 import os
-import select
 import socket
 from contextlib import closing
 from typing import Any
@@ -16,6 +15,7 @@ from prefect.flow_engine import load_flow
 from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger
 
+from paramedic.machine.readable import readable
 from paramedic.responder import unloadable
 from paramedic.responder.run_start import RunStart
 from paramedic.responder.shortcut_check import SHORTENED, VARIABLE
@@ -35,7 +35,7 @@ def serve(channel: socket.socket) -> None:
     """
     start = run_start()()
     with start.opened():
-        if not select.select([channel], [], [], _IDLE_SECONDS)[0]:  # nobody waits
+        if not readable([channel], _IDLE_SECONDS):  # nobody waits
             start.prepare()
         importlib.import_module("tasks.run_cache").open_ways()
         with channel:

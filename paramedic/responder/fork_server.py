@@ -10,7 +10,6 @@ import importlib
 import json
 import os
 import pkgutil
-import select
 import signal
 import socket
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from paramedic.machine.parent_death import STOP_READING, die_with_parent
+from paramedic.machine.readable import readable
 from paramedic.settings import IMPORTED_FIRST
 from paramedic.text.redaction import hush_logging
 
@@ -63,7 +63,7 @@ def main(channel: socket.socket) -> socket.socket | None:
     alive: set[int] = set()
     _say(channel, ready=True)
     while True:
-        ready, _, _ = select.select(sources, [], [])
+        ready = readable(sources)
         if ended in ready:
             os.read(ended, 65536)
             _reap(channel, alive)

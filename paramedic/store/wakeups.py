@@ -7,7 +7,6 @@ machines. A wake-up is a hint, not an order: its subscriber looks for itself at 
 import contextlib
 import json
 import os
-import select
 import socket
 import stat
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from paramedic.errors import PermanentError, TemporaryError
+from paramedic.machine.readable import readable
 from paramedic.store import Store
 
 #: Who listens: dispatch, for orders; the responders, for runs.
@@ -108,7 +108,7 @@ class _Socket:
             self._socket, self._peer = socket.socketpair()  # nobody writes to it
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
-        ready, _, _ = select.select([self._socket], [], [], seconds)
+        ready = readable([self._socket], seconds)
         payloads = []
         while ready:
             try:

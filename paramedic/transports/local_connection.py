@@ -82,7 +82,11 @@ class _Anchor:
     LONGEST = timedelta(minutes=10)
     PROGRAM = """import os, select, sys
 line, longest = int(sys.argv[1]), float(sys.argv[2])
-if select.select([0], [], [], longest)[0] and os.read(0, 1): select.select([line], [], [], longest)"""
+def readable(file):
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return poll.poll(1000 * longest)
+if readable(0) and os.read(0, 1): readable(line)"""
 
     def __init__(self, line: socket.socket) -> None:
         kept = str(line.fileno())

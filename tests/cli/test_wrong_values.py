@@ -1,6 +1,7 @@
 """Each argument of each command with a value that cannot be right: refused in words, and nothing is half done."""
 
 import enum
+import gc
 import shutil
 import typing
 from collections.abc import Iterator
@@ -15,7 +16,16 @@ from typer.core import TyperArgument
 from paramedic.cli import main
 from paramedic.store import Store, trail
 
-pytestmark = pytest.mark.usefixtures("_nothing_set")
+pytestmark = pytest.mark.usefixtures("_nothing_set", "_no_files_left_open")
+
+
+@pytest.fixture(scope="module")
+def _no_files_left_open() -> Iterator[None]:
+    """Each command is a process of its own, whose end closes its store: here they are hundreds in one."""
+    yield
+    gc.unfreeze()
+    gc.collect()
+
 
 CONTROLS = "\x1b[31mred\x07\u202e"
 LONG, TOO_LONG = "z" * 9_000, "z" * 20_000

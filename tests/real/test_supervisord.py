@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import psutil
 import pytest
+from open_files import beyond_select
 from supervised import OTHERS, Supervised, supervising
 
 from paramedic.doors import reading
@@ -151,6 +152,19 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(supervi
         after = supervised.comes_to("RUNNING", but=before.instance["pid"])
         assert supervised.starts() == 2
         assert supervised.identity() == after
+
+
+def test_a_client_with_many_open_files_that_dies_leaves_one_whole_restart(supervised: Supervised) -> None:
+    before = supervised.identity()
+
+    def die() -> None:
+        integration.kill_point = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        with beyond_select():
+            Changer(supervised.target(), Local()).restart(before, agree)
+
+    with _dying_client(die):
+        supervised.comes_to("RUNNING", but=before.instance["pid"])
+        assert supervised.starts() == 2
 
 
 def test_a_client_that_dies_before_sending_leaves_nothing_behind(supervised: Supervised) -> None:

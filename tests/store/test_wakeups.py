@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from open_files import beyond_select
 
 from paramedic.store import Store
 from paramedic.store.wakeups import DISPATCH, RESPONDER, listen, notify, subscribe
@@ -18,6 +19,14 @@ pytestmark = pytest.mark.real
 @pytest.fixture
 def store(store_url: str) -> Store:
     return Store(store_url)
+
+
+def test_a_process_with_many_open_files_hears_it(store: Store) -> None:
+    with beyond_select():
+        subscription = subscribe(store, RESPONDER)
+        subscription.wait(0)
+        notify(store, RESPONDER, {"run": 1})
+        assert _heard(subscription) == [{"run": 1}]
 
 
 def _heard(subscription: Any, seconds: float = 5) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
 from paramedic.change.second_look import keep_what_is_seen
 from paramedic.change.seen_log import SeenLog
+from paramedic.doors import reading
 from paramedic.errors import BrokeElsewhere, CannotSee, MadeWorse
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import boottime, spoken
@@ -93,9 +94,10 @@ def _append_to_timeline(
     """
     run = current_run()
     data: dict[str, Any] = {} if seen is None else {"seen": seen}
+    undoable = reading.undoable(run.target)
     with run.store.record() as tx:
         act, found = figures.keep_after(tx, run) or (None, [])
-        broken = [] if act is None else broken_since(tx, run, act)
+        broken = [] if act is None else broken_since(tx, run, act, undoable)
         if act is not None and found:
             data |= {"of_act": act.id, "figures": [figure.as_json() for figure in found]}
         if broken:

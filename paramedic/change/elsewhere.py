@@ -1,25 +1,24 @@
 """What broke elsewhere in the service since a change: a remedy may heal its target and break the one beside it."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from paramedic.change.cause import start_of
 from paramedic.change.run import PlaybookRun
-from paramedic.doors import reading
 from paramedic.incidents.incident import Incident, State
 from paramedic.remediation.remedy import undo_of
 from paramedic.store import Tx, incident_alerts, incidents
 from paramedic.store.acts import Act
 
 
-def broken_since(tx: Tx, run: PlaybookRun, act: Act) -> list[Incident]:
+def broken_since(tx: Tx, run: PlaybookRun, act: Act, undoable: Collection[str]) -> list[Incident]:
     """The open incidents of the service on other targets, of one other kind, whose first alert began after the act; oldest first.
 
     What began before it, by its sender's clock, is not its doing. Neither is the same trouble on another target, by its runbook
     or its title: a release that is bad in one place is bad in the next. None where nobody could tell: the service was in
     trouble elsewhere when the act was begun, or several kinds of trouble began since. None of an act that cannot be undone:
-    a restart leaves behind what was there before.
+    a restart leaves behind what was there before. `undoable`: as `undo_of` has it.
     """
-    undoable = reading.undoable(run.target)
     if not any(one.rung == act.rung and undo_of(one, undoable) is not None for one in run.runbook.remedies):
         return []
     others = [

@@ -57,7 +57,7 @@ def test_the_shipped_check_writes_out_the_bounds_that_hold_where_none_are_writte
 
 def test_the_demo_s_runbooks_have_nothing_wrong(tmp_path: Path) -> None:
     world = World(tmp_path / "world", [("tracking-api", f"web-{number}", "") for number in range(1, 5)])
-    write(tmp_path / "runbooks", world.services_yaml("tracking-api"))
+    write(tmp_path / "runbooks", world.services_yaml("tracking-api"), {})
     library = read_folder(tmp_path / "runbooks")
     assert library.problems == ()
     assert len(library.runbooks) == 3

@@ -72,7 +72,7 @@ def test_whatever_is_written_is_this_users_alone_whatever_the_umask(tmp_path: Pa
     assert open_now == []
     overrides_file.write_copy(settings.data, [])
     store.close()
-    write(tmp_path / "demo" / "runbooks", "targets: []")
+    write(tmp_path / "demo" / "runbooks", "targets: []", {})
     assert [line for line in _open_to_others(settings.data) if ".pub" not in line] == []
     above = [tmp_path / "above", tmp_path / "above" / "far", tmp_path / "demo"]
     assert [str(folder) for folder in above if folder.stat().st_mode & 0o022] == [], (

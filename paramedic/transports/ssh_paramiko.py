@@ -8,9 +8,17 @@ import logging
 import select
 import socket
 import threading
+from typing import Any
 
 import paramiko
-from paramiko.common import CONNECTION_FAILED_CODE, cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
+from paramiko.common import (
+    CONNECTION_FAILED_CODE,
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EOF,
+    cMSG_CHANNEL_OPEN,
+    cMSG_CHANNEL_REQUEST,
+)
 from paramiko.message import Message
 
 from paramedic.machine.clock import boottime
@@ -83,11 +91,11 @@ class SshTransport(paramiko.Transport):
                 message.add_int(value)
             for word in words:
                 message.add_int(word) if isinstance(word, int) else message.add_string(word)
-            channel = paramiko.Channel(number)
+            channel = _Channel(number)
             self._channels.put(number, channel)  # type: ignore[attr-defined]
             self.channel_events[number] = answer = _Answer()
             self.channels_seen[number] = True
-            channel._set_transport(self)  # type: ignore[attr-defined] # noqa: SLF001 - as open_channel does
+            channel._set_transport(self)  # noqa: SLF001 - as open_channel does
             channel._set_window(window, packet)  # type: ignore[attr-defined] # noqa: SLF001
         self._send_user_message(message)  # type: ignore[attr-defined]
         until = boottime() + seconds
@@ -120,6 +128,38 @@ class SshTransport(paramiko.Transport):
             self._channels.delete(number)  # type: ignore[attr-defined]
             answer.refusal = paramiko.ChannelException(reason, CONNECTION_FAILED_CODE.get(reason, "(unknown code)"))
             answer.set()
+
+
+class _Channel(paramiko.Channel):
+    """A channel that sends nothing after it has told its own end.
+
+    paramiko's thread answers the server's end of a channel while another thread is about to send data, or that no more follow.
+    An OpenSSH server that hears of a channel after its end takes the whole connection down, and every command that runs by it
+    (paramiko's issues 1115, 1584, 1705).
+    """
+
+    def _set_transport(self, transport: SshTransport) -> None:
+        super()._set_transport(_InOrder(transport))  # type: ignore[misc]
+
+
+class _InOrder:
+    """The transport of one channel, which sends one message of the channel after the other."""
+
+    def __init__(self, transport: SshTransport) -> None:
+        self._transport = transport
+        self._one_by_one = threading.Lock()
+        self._ended = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _send_user_message(self, message: Message) -> None:
+        kind = message.asbytes()[0]
+        with self._one_by_one:
+            if self._ended and kind in (MSG_CHANNEL_DATA, MSG_CHANNEL_EOF):
+                return
+            self._ended = self._ended or kind == MSG_CHANNEL_CLOSE
+            self._transport._send_user_message(message)  # type: ignore[attr-defined] # noqa: SLF001 - as the channel does
 
 
 class _Answer(threading.Event):

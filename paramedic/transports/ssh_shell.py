@@ -98,8 +98,11 @@ class Shell:
         return after if token else before
 
     def _lost(self, error: Exception | None) -> Lost:
-        why = one_line(str(error)) if error is not None and str(error) else "the connection was cut"
-        return Lost(f"{self._host} was lost: {why}")
+        if error is not None and str(error):
+            return Lost(f"{self._host} was lost: {one_line(str(error))}")
+        if self.channel.get_transport().is_active():
+            return Lost(f"{self._host} ended the command, and told no exit status: something killed it there")
+        return Lost(f"{self._host} was lost: the connection was cut")
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+import paramiko
 import pytest
+from paramiko.common import MSG_CHANNEL_EOF
 from ssh_servers import Sshd, relay, running, said
 from waiting import soon, until
 
@@ -90,6 +92,28 @@ def test_a_connection_that_answers_no_more_is_made_again(sshd: Sshd, monkeypatch
         assert said(host, "second") == "second"
 
 
+def test_no_end_of_input_follows_the_end_of_a_channel(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is told so takes the connection down, with every command that runs by it."""
+    sends = paramiko.Transport._send_user_message
+
+    def held_up(transport: paramiko.Transport, message: paramiko.Message) -> None:
+        data = message.asbytes()
+        if data[0] == MSG_CHANNEL_EOF and threading.current_thread() is not transport:
+            theirs = int.from_bytes(data[1:5], "big")
+            (channel,) = (one for one in transport._channels.values() if one.remote_chanid == theirs)
+            until("the server ends the channel first", lambda: channel.closed, 10)
+        sends(transport, message)
+
+    with relay(sshd) as way:
+        host = sshd.through(way)
+        assert said(host, "warm") == "warm"
+        with monkeypatch.context() as patch:
+            patch.setattr(paramiko.Transport, "_send_user_message", held_up)
+            assert said(host, "quick") == "quick"
+        assert [said(host, str(n)) for n in range(3)] == ["0", "1", "2"]
+        assert way.connections == 1
+
+
 def test_a_look_whose_host_is_lost_says_so_and_is_not_repeated(sshd: Sshd, tmp_path: Path) -> None:
     with relay(sshd) as way:
         host = sshd.through(way)
@@ -97,6 +121,11 @@ def test_a_look_whose_host_is_lost_says_so_and_is_not_repeated(sshd: Sshd, tmp_p
         with pytest.raises(TemporaryError, match="web-7 was lost"):
             Ssh(host).run(["sh", "-c", f"echo x >> {tmp_path}/ran; sleep 5"], soon())
     assert (tmp_path / "ran").read_text() == "x\n"
+
+
+def test_a_command_that_is_killed_there_is_not_told_as_a_cut_connection(sshd: Sshd) -> None:
+    with pytest.raises(TemporaryError, match="web-7 ended the command, .*: something killed it there"):
+        Ssh(sshd.host()).run(["sh", "-c", "kill -KILL $PPID"], soon())
 
 
 def test_what_a_login_shell_prints_by_itself_is_not_the_answer(require: Callable[[str], str], tmp_path: Path) -> None:

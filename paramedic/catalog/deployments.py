@@ -33,9 +33,9 @@ def _read(file: Path, _as_written: Stamp) -> list[dict[str, Any]]:
 def own_deployments(flows: Path | None, root: Path = ROOT) -> list[dict[str, Any]]:
     """The deployments of files that prefect.yaml does not list: `restart_twice.py` is `flows.restart_twice.restart_twice`."""
     listed = {deployment["entrypoint"] for deployment in declared(root)}
-    made = [
-        _deployment(path) for path in [*_files(root / "flows"), *_files(flows)] if path not in shadowed(flows, root)
-    ]
+    shipped = _files(root / "flows")
+    names = {path.name for path in shipped}
+    made = [_deployment(path) for path in [*shipped, *(path for path in _files(flows) if path.name not in names)]]
     return [deployment for deployment in made if deployment["entrypoint"] not in listed]
 
 

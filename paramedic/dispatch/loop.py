@@ -4,6 +4,7 @@ import contextlib
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,6 +41,9 @@ class Wanted:
     incident: Incident
     runbook: str
     """The text that was pinned when the incident opened."""
+
+#: A responder that has just been told of a run writes its lease first: who comes second to the store waits for milliseconds.
+_LEASE_FIRST_SECONDS = 0.01
 
 
 class Dispatch:
@@ -85,6 +89,8 @@ class Dispatch:
             if any(asked[wanted.order.key][1] is None for wanted in due):
                 break  # each may have waited for a Prefect that does not answer: what else there is to do comes first
         # Written down only now: who takes a run needs the store meanwhile, and so does what brings the next order.
+        if any(run is not None for _, run in asked.values()):
+            time.sleep(_LEASE_FIRST_SECONDS)
         for order, run in asked.values():
             if run is not None:
                 self._settle(order, run)

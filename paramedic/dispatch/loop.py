@@ -32,6 +32,9 @@ _BACKOFF = Backoff((0.2, 0.5, 1, 2, 5, 10))
 #: How soon Prefect is asked again to resume a run.
 _RESUME_AGAIN = timedelta(seconds=1)
 
+#: A responder that has just been told of a run writes its lease first: who comes second to the store waits for milliseconds.
+_LEASE_FIRST_SECONDS = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -41,9 +44,6 @@ class Wanted:
     incident: Incident
     runbook: str
     """The text that was pinned when the incident opened."""
-
-#: A responder that has just been told of a run writes its lease first: who comes second to the store waits for milliseconds.
-_LEASE_FIRST_SECONDS = 0.01
 
 
 class Dispatch:

@@ -56,7 +56,11 @@ def showing(folder: Path, until: datetime) -> Iterator[int]:
                         secured.recv(1)
 
         threading.Thread(target=serve, daemon=True).start()
-        yield server.getsockname()[1]
+        try:
+            yield server.getsockname()[1]
+        finally:
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)  # a thread that waits for a client would keep it open
 
 
 def _named(host: str) -> x509.GeneralName:

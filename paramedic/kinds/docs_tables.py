@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from paramedic.kinds.evidence import EvidenceKind, Of, word
-from paramedic.kinds.faces import ChannelKind, ProbeKind
+from paramedic.kinds.faces import ChannelKind, ProbeKind, TargetKind
 from paramedic.kinds.registry import Registry, Room
 from paramedic.remediation.guardrail_rules import RULES
 
@@ -62,6 +62,18 @@ def evidence() -> str:
     )
 
 
+def targets() -> str:
+    """The table of kinds of targets: what alerts call one, and what each offers to runbooks."""
+    lines = ["| key | alerts call it | `with.evidence` | remedies of its own |", "|---|---|---|---|"]
+    shipped = cast("Mapping[str, TargetKind]", Registry().usable(Room.TARGETS))
+    return "\n".join([*lines, *(f"| `{name}` | {_target(kind)} |" for name, kind in shipped.items())])
+
+
+def _target(kind: TargetKind) -> str:
+    evidence, remedies = (", ".join(f"`{word}`" for word in words) for words in (kind.EVIDENCE, kind.REMEDIES))
+    return f"`{kind.LABEL}` | {evidence} | {remedies}"
+
+
 def guardrails() -> str:
     """What each guardrail reads, what its refusal says, and how a person goes on, in the order of asking."""
     lines = ["| guardrail | what it reads | what its refusal says | how to go on |", "|---|---|---|---|"]
@@ -75,6 +87,7 @@ def guardrails() -> str:
 TABLES = {
     "docs/runbooks.md": {"probes": probes},
     "docs/evidence.md": {"evidence": evidence},
+    "docs/targets.md": {"targets": targets},
     "docs/channels.md": {"channels": channels},
     "docs/guardrails.md": {"guardrails": guardrails},
 }

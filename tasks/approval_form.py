@@ -94,7 +94,7 @@ def _suspended(run: PlaybookRun, asked: Approval, question: int, useless: str | 
         left = asked.expires_at - tx.now
     try:
         return suspend_flow_run(
-            wait_for_input=Decision.with_initial_data(description=_described(run, asked, useless)),
+            wait_for_input=Decision.with_initial_data(description=described(run, asked, useless)),
             timeout=int((max(left, timedelta(0)) + _LATER).total_seconds()),
             key=f"approval-{asked.attempt}-{asked.rung}" + (f"-{question}" if question else ""),
         )
@@ -112,10 +112,11 @@ def _suspended(run: PlaybookRun, asked: Approval, question: int, useless: str | 
         ) from error
 
 
-def _described(run: PlaybookRun, asked: Approval, useless: str | None) -> str:
+def described(run: PlaybookRun, asked: Approval, useless: str | None) -> str:
     """The description above the form's fields: our text at the margin, text from outside indented, without markup (P7)."""
     facts = [
         f"change: {asked.remedy}",
+        *(f"it touches: {words}" for words in [asked.touches] if words),
         f"target: {asked.target}",
         f"its instance: {describe_instance(asked.identity)}",
         f"incident: {run.incident.id}, {run.incident.title}, {run.incident.severity}",

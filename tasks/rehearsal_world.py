@@ -57,6 +57,7 @@ class FakeWorld:
         fakes: Sequence[tuple[Any, dict[str, Any]]] = (
             (Task, {"__call__": self._called()}),
             (reading, {"identity": self._identity, "restarted": _restarted, "releases": lambda _: self}),
+            (reading, {"foreseen": lambda *_: ""}),
             (reading, {"gathered": lambda target, kind, *_: Gathered(self._evidence(target, kind))}),
             (
                 act,

@@ -142,11 +142,14 @@ def acting(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, 
     return incident, act
 
 
-def asking(store: Store, target: str = "web-1/tracking-api", **about: Any) -> tuple[Incident, Approval]:
+def asking(
+    store: Store, target: str = "web-1/tracking-api", *, remedy: str = "restart", touches: str = "", **about: Any
+) -> tuple[Incident, Approval]:
     """Its run asked a person before its first rung, gave its claim back, and is suspended."""
     incident, claim = holding(store, target, **about)
     with store.record() as tx:
-        approval = asked(tx, incident.number, identity=process_identity(4711, 1.0, "RUNNING"))
+        running = process_identity(4711, 1.0, "RUNNING")
+        approval = asked(tx, incident.number, identity=running, remedy=remedy, touches=touches)
         claims.release(tx, claim)
     return incident, approval
 

@@ -166,14 +166,23 @@ def paged(summary: Summary = HANDED_OVER, person: Person = ADA, link: str = LINK
     return page.page(summary, person=person, link=link, lasts=LASTS)
 
 
-def _asked() -> Approval:
+TOUCHES = "address 203.0.113.7, 2001:db8::7; for 1h"
+
+
+def question(about: Approval, link: str = "http://127.0.0.1:8650/approve/abc") -> Message:
+    """It waits for a person's word."""
+    waiting = dataclasses.replace(INCIDENT, state=State.WORKING, ending=None, because=None)
+    return compose.approval(handed_over(waiting, changes=()), about, person=ADA, link=link, code="ABCD-EFGH")
+
+
+def asked(remedy: str = "restart", touches: str = "") -> Approval:
     return Approval(
         id=1,
         incident=7,
         attempt=1,
         rung=1,
         target="web-1/tracking-api",
-        remedy="restart",
+        remedy=remedy,
         identity=process_identity(42, 1769846400.0, "running"),
         asked_at=NOW,
         expires_at=NOW + timedelta(minutes=15),
@@ -184,6 +193,7 @@ def _asked() -> Approval:
         flow_run="run-1",
         resumed_at=None,
         wrong_codes=0,
+        touches=touches,
     )
 
 
@@ -269,16 +279,8 @@ def _after_the_page() -> Iterator[tuple[str, Callable[[], Message]]]:
     mine = dataclasses.replace(
         INCIDENT, state=State.ACKNOWLEDGED, acknowledged_by="ada", acknowledged_at=NOW - timedelta(minutes=3)
     )
-    yield (
-        "approval",
-        lambda: compose.approval(
-            handed_over(dataclasses.replace(INCIDENT, state=State.WORKING, ending=None, because=None), changes=()),
-            _asked(),
-            person=ADA,
-            link="http://127.0.0.1:8650/approve/abc",
-            code="ABCD-EFGH",
-        ),
-    )
+    yield "approval", lambda: question(asked())
+    yield "approval-block-address", lambda: question(asked(remedy="block_address", touches=TOUCHES))
     yield (
         "update",
         lambda: compose.update(

@@ -92,8 +92,8 @@ def refused(store: Store, claim: Claim, *, rung: int = 1, limits: Guardrails = F
     return no
 
 
-def asked(tx: Tx, number: int, *, identity: Identity = ALIVE) -> Approval:
-    """A person is asked, for a quarter of an hour, before `run-1` restarts the incident's target."""
+def asked(tx: Tx, number: int, *, identity: Identity = ALIVE, remedy: str = "restart", touches: str = "") -> Approval:
+    """A person is asked, for a quarter of an hour, before `run-1` does this to the incident's target."""
     incident = incidents.get(tx, number)
     return approvals.ask(
         tx,
@@ -101,12 +101,13 @@ def asked(tx: Tx, number: int, *, identity: Identity = ALIVE) -> Approval:
         attempt=1,
         rung=1,
         target=incident.target,
-        remedy="restart",
+        remedy=remedy,
         identity=identity,
         within=timedelta(minutes=15),
         flow_run="run-1",
         policy="default",
         severity=incident.severity,
+        touches=touches,
     )
 
 

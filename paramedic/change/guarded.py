@@ -160,7 +160,7 @@ def _intend(  # noqa: PLR0917 - what is written, by whom, of what
             today=current,
             around=around,
             figures=measured,
-            content=None if asked is None else asked.content,
+            about=() if asked is None else asked.about,
         )
     if isinstance(judged, Refusal):
         run.say(f"{name} of {run.target.id} is refused by the guardrail {judged.guardrail}: {judged.reason}")

@@ -135,4 +135,6 @@ def _say_waiting(incident: Incident, questions: list[Approval]) -> None:
     for question in questions:
         if question.state is Answer.ASKED:
             console.print(f"it waits until {iso(question.expires_at)} for a person's word: {safe(question.what)}")
+            if question.touches:
+                console.print(f"it would touch: {safe(question.touches)}")
             console.print(f"to answer: `paramedic incident approve {incident.id} --by YOU`, or with --deny")

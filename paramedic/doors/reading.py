@@ -1,12 +1,13 @@
 """The door to reads, which never change a target."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
+from paramedic.alerts.alert import Alert
 from paramedic.doors import integration
 from paramedic.doors.transports import transport
 from paramedic.errors import PermanentError, TemporaryError
@@ -50,6 +51,16 @@ def time_for(target: Target, remedy: str | None, *, at_least: timedelta) -> time
     """How long a change may take: `at_least`, or what its kind says of this remedy of its own (`time_for`) where that is more."""
     asks = getattr(kind_of(target), "time_for", None)
     return at_least if asks is None or remedy is None else max(at_least, asks(target, remedy))
+
+
+def foreseen(target: Target, remedy: str, alerts: Sequence[Alert]) -> str:
+    """What this remedy of its kind's own would touch of the target now, in words; empty where its kind does not tell.
+
+    Nothing is done to the target. Raises Refused where the remedy would be refused; TemporaryError, PermanentError.
+    """
+    must_be_closed("a target is looked at")
+    look = getattr(kind_of(target), "foreseen", None)
+    return "" if look is None else str(look(target, transport(target), remedy, alerts))
 
 
 def asks_for_rights(target: Target) -> bool:

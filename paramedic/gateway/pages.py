@@ -23,7 +23,9 @@ _TEMPLATES = {
 {% if button %}<form method="post"><input type="hidden" name="form" value="{{ form }}"><button>{{ button }}</button></form>
 <p>{{ effect }}</p>{% endif %}{% endblock %}""",
     "approve": """{% extends "page" %}{% block body %}{% if wrong %}<p><strong>{{ wrong }}</strong></p>{% endif %}
-<dl><dt>Change</dt><dd>{{ approval.remedy }}</dd><dt>Target</dt><dd>{{ approval.target }}: {{ life }}</dd>
+<dl><dt>Change</dt><dd>{{ approval.remedy }}</dd>
+{% if approval.touches %}<dt>It touches</dt><dd style="white-space:pre-wrap">{{ approval.touches }}</dd>{% endif %}
+<dt>Target</dt><dd>{{ approval.target }}: {{ life }}</dd>
 <dt>Incident</dt><dd>{{ incident.id }}, {{ incident.title }}, {{ incident.severity }}</dd>
 <dt>Who decides</dt><dd>{{ person }}</dd><dt>Until</dt><dd>{{ until }}</dd></dl>
 <form method="post"><input type="hidden" name="form" value="{{ form }}"><p><label>The code that stands in the message

@@ -1,12 +1,23 @@
 """What a runbook asks of a remedy beside its name, filled in from the alerts of the incident."""
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
+from paramedic.machine.clock import spoken
 from paramedic.text import template
+from paramedic.text.sanitize import one_line
+
+#: So many characters of a text from an alert are shown.
+_SHOWN = 200
+
+#: What an alert's text may be made of to stand beside our own words as it is; any other is shown in quotes.
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/@%+-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +29,6 @@ class Asked:
         Mapping[str, str], ...
     ]  # its texts with `{label}`, filled in: once for each alert that says something else
     ours: frozenset[str]  # the addresses of Paramedic and of what it needs: Prefect, its database
-
-    @property
-    def content(self) -> Mapping[str, Any]:
-        """What stands on the trail, where it can be erased: text from alerts."""
-        return {"about": [dict(one) for one in self.about]}
 
 
 def filled(words: BaseModel, alerts: Sequence[Mapping[str, str]]) -> tuple[Mapping[str, str], ...]:
@@ -36,6 +42,31 @@ def filled(words: BaseModel, alerts: Sequence[Mapping[str, str]]) -> tuple[Mappi
             continue
         found += [] if one in found else [one]
     return tuple(found)
+
+
+def in_words(words: BaseModel, about: Sequence[Mapping[str, str]]) -> str:
+    """What a change is about, for a person, on one line: `address 203.0.113.7, 203.0.113.9; for 1h`.
+
+    Only what the runbook writes is in it, not what a kind takes where nothing is written. Text from alerts is data: on one
+    line, bounded, and in quotes where it could be read as more than one word.
+    """
+    return "; ".join(_each(words, about))
+
+
+def _each(words: BaseModel, about: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    for name, field in type(words).model_fields.items():
+        called = field.alias or name
+        if texts := [_shown(one[name]) for one in about if name in one]:
+            yield f"{called} {', '.join(dict.fromkeys(texts))}"
+        elif name in words.model_fields_set:
+            value = getattr(words, name)
+            yield f"{called} {spoken(value) if isinstance(value, timedelta) else one_line(str(value))}"
+
+
+def _shown(text: str) -> str:
+    words = one_line(text[: 4 * _SHOWN])
+    cut = words if len(words) <= _SHOWN else f"{words[:_SHOWN]} …"
+    return cut if _PLAIN.fullmatch(cut) else json.dumps(cut, ensure_ascii=False)
 
 
 def labels_of(words: BaseModel) -> tuple[str, ...]:

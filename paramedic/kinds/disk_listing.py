@@ -50,6 +50,13 @@ def listed(listing: Listing, chosen: Sequence[File], gone: Sequence[File] | None
     return "\n".join([*lines, *_blind(listing)])
 
 
+def to_be_deleted(chosen: Sequence[File]) -> str:
+    """The files that are to be deleted, the oldest first: how many, then one a line."""
+    files = "1 file" if len(chosen) == 1 else f"{len(chosen)} files"
+    lines = [f"{file.path} ({megabytes(file.taken)})" for file in chosen]
+    return "\n".join([f"{files} ({megabytes(sum(file.taken for file in chosen))})", *lines])
+
+
 def _blind(listing: Listing) -> list[str]:
     told = [f"not looked at: {why}" for why in listing.unseen]
     if listing.held.unseen:

@@ -82,7 +82,9 @@ class TargetKind(Protocol):
     seconds, for `check: sessions`) and `free_space(target, transport) -> Seen` (raw value `free`, percent, for `check:
     free_space`), likewise; `forbidden(target, transport, remedy) -> str | None`, which asks the owner, without doing anything,
     whether this user may do that remedy of the kind's: why not, and what grants it (`paramedic doctor` asks it);
-    `time_for(target, remedy) -> timedelta`, where a remedy of its own takes longer than other changes may; and `ASKED:
+    `foreseen(target, transport, remedy, alerts) -> str`, what that remedy would touch now, in words (its first line says most),
+    for who is asked to approve it: Refused where it would be refused; `time_for(target, remedy) -> timedelta`, where a remedy of
+    its own takes longer than other changes may; and `ASKED:
     Mapping[str, type[BaseModel]]`, for remedies that a runbook writes `NAME: {…}`: the frozen model of that.
 
     `REACHED_BY = "kubernetes"` says that its targets are workloads of a cluster, on hosts with `kubernetes: {…}`; lint refuses
@@ -301,12 +303,10 @@ _Part = tuple[str, Callable[[object], bool]]
 
 
 def _tuple_of(kind: type, words: str, *, least: int = 1) -> _Part:
-    return (
-        words,
-        lambda found: (
-            isinstance(found, tuple) and len(found) >= least and all(isinstance(item, kind) for item in found)
-        ),
-    )
+    def fits(found: object) -> bool:
+        return isinstance(found, tuple) and len(found) >= least and all(isinstance(item, kind) for item in found)
+
+    return words, fits
 
 
 _TEXT: _Part = ("text", lambda found: isinstance(found, str))

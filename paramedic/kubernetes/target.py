@@ -10,15 +10,16 @@ from paramedic.alerts.alert import Alert
 from paramedic.errors import PermanentError, Refused
 from paramedic.kinds.cluster import cluster_of
 from paramedic.kinds.transport import Transport
-from paramedic.kubernetes import releases, restart, rights, rollout, scale
+from paramedic.kubernetes import pods, releases, restart, rights, rollout, scale
 from paramedic.kubernetes.api import Api
 from paramedic.kubernetes.change import Fence, Order
-from paramedic.kubernetes.eviction import Asked, Eviction
+from paramedic.kubernetes.eviction import Asked, Eviction, chosen
 from paramedic.kubernetes.scale import Bounds
 from paramedic.kubernetes.workload import Form, Place, Workload, read
 from paramedic.remediation.quorum import WrittenQuorum
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Identity, Target
+from paramedic.text.sanitize import one_line
 
 #: So long one look, and one request of a change, may take.
 LOOK = timedelta(seconds=5)
@@ -225,3 +226,22 @@ def forbidden_by(form: Form) -> Callable[[Target, Transport, str], str | None]:
         return f"RBAC does not allow: {verbs}, in the namespace {place.namespace} (deployments/kubernetes/role.yaml grants it)"
 
     return forbidden
+
+
+def foreseen_by(form: Form) -> Callable[[Target, Transport, str, Sequence[Alert]], str]:
+    """The function of a kind that says what a remedy would touch."""
+
+    def foreseen(target: Target, transport: Transport, remedy: str, alerts: Sequence[Alert]) -> str:
+        """How many pods there would be, or which pod would be deleted. Raises Refused as the remedy does, and as a look does."""
+        server, words = api(target, transport), target.words
+        now = read(server, Place.of(form, target))
+        match remedy:
+            case "scale" if words is not None and words.scale is not None:
+                scale.order(target, words.scale, server).refuse(now)
+                return f"{now.desired} pods now, {words.scale.wanted(now.desired)} after it"
+            case "delete_pod" if words is not None:
+                asked = Asked(alerts, words.pod_label, words.keep_healthy)
+                return f"the pod {one_line(chosen(target, now, pods.of(server, now), asked).name)}"
+        return ""
+
+    return foreseen

@@ -62,13 +62,14 @@ def approval(summary: Summary, asked: Approval, *, person: Person, link: str, co
                 *what_and_now(summary, times),
             ),
         ),
+        *(Section("It touches", data=data(words, first=_BODY_LIMIT)) for words in [asked.touches] if words),
         *(Section("The alert says", summary.alert_words) for _ in summary.alert_words[:1]),
         Section(lines=("Without an approval nothing is done, and the incident goes to a person.",)),
         *_answers(incident.id, person, link, code),
         *story(summary, times),
         sent(summary, times),
     ]
-    what = f"approve {short(asked.remedy)}?"
+    what = f"approve {short(asked.with_touches)}?"
     return message(
         "approval", about(incident, what), sections, incident=incident, links=answer_links(incident.id, link, code)
     )

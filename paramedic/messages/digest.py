@@ -33,9 +33,11 @@ class Item:
 def item(incident: Incident, *, kind: str, subject: str, now: str, link: str, code: str) -> Item:
     """The item for a message about an incident; `now` is the state of its alerts in words."""
     about = f"{incident.id} ({incident.severity}) {short(incident.title)} on {short(incident.target)}"
-    happened = {"rung": ending(incident), "news": ending(incident), "approval": "approve a change?"}.get(
-        kind, short(subject)
-    )
+    happened = {
+        "rung": ending(incident),
+        "news": ending(incident),
+        "approval": f"approve {short(subject) or 'a change'}?",
+    }.get(kind, short(subject))
     links = answer_links(incident.id, link, code) if kind == "approval" else ()
     links = take_links(incident.id, link) if kind == "rung" else links
     needs = incident.severity if kind in ("rung", "approval") else None

@@ -233,7 +233,8 @@ class Summary:
         if self.open_changes:
             return f"nobody knows: {self.open_changes[0].words}"
         if self.question is not None:
-            return f"nothing: it waits for a person's word, whether to do {short(self.question.what)}"
+            words = short(f"the {self.question.with_touches} of {self.question.target}")
+            return f"nothing: it waits for a person's word, whether to do {words}"
         if self.incident.state in (State.OPEN, State.WORKING):
             return f"attempt {self.incident.attempt} is about to"
         return "nothing, and Paramedic changes nothing more"

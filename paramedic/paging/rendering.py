@@ -105,13 +105,14 @@ class Rendering:
             return digest.internal_alert(message.subject, message.body)
         try:
             incident = incidents.get(tx, message.incident)
-            ways = {"link": "", "code": ""}
+            ways, subject = {"link": "", "code": ""}, message.subject
             if message.kind == "rung":
                 ways["link"] = self._link(incident, person)
             elif message.kind == "approval":
-                ways = self._answers(tx, incident, person)
+                ways, asked = self._answers(tx, incident, person), approvals.asked(tx, incident.number)
+                subject = "" if asked is None else asked.with_touches
             now = incident_summary.condition(tx, incident).words(LocalTime(person.zone), tx.now)
-            return digest.item(incident, kind=message.kind, subject=message.subject, now=now, **ways)
+            return digest.item(incident, kind=message.kind, subject=subject, now=now, **ways)
         except Exception as error:  # a line that is bare beats one that is not sent (P5)
             log.exception("the line about %s could not be composed", name(message.incident))
             return digest.bare(message.incident, because=f"{type(error).__name__}: {error}")

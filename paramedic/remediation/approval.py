@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -49,6 +50,10 @@ class Approval:
     flow_run: str
     resumed_at: datetime | None
     wrong_codes: int
+    touches: str = (
+        ""  # what the change would touch, as it was shown; its first line says most. Empty: its name says all
+    )
+    about: Sequence[Mapping[str, str]] = ()  # what of it came from alerts
 
     def answer(self, now: datetime) -> Answer:
         """Its state at this moment: a question past its time is expired, even if nobody has recorded it."""
@@ -60,10 +65,20 @@ class Approval:
         """Whether the target still runs the instance that was shown to the person."""
         return self.identity.means(now)
 
+    def names(self, about: Sequence[Mapping[str, str]]) -> bool:
+        """Whether the person was shown all that the change is about now, as alerts say it; it may be less than was shown."""
+        return all(one in self.about for one in about)
+
     @property
     def what(self) -> str:
         """The change, in words."""
         return f"the {self.remedy} of {self.target}"
+
+    @property
+    def with_touches(self) -> str:
+        """The remedy, and what it would touch where its name does not say that: `block_address (address 203.0.113.7; for 1h)`."""
+        first = self.touches.partition("\n")[0]
+        return f"{self.remedy} ({first})" if first else self.remedy
 
     @property
     def decision(self) -> str:

@@ -1,7 +1,7 @@
 """What one guardrail is: a pure rule, the key by which authors ask for it, and what it says. `guardrails.py` has all of them."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -30,6 +30,7 @@ class Case:
     identity: Identity  # the instance of the target that is to be changed
     mode: str = ""
     withdrawn: str | None = None  # why the runbook, as it is now, no longer allows this change
+    about: Sequence[Mapping[str, str]] = ()  # what the change is about, as the incident's alerts say it
 
     @property
     def by_hand(self) -> str:

@@ -181,8 +181,13 @@ def unapproved(case: Case, approval: Approval | None, asking: Asking) -> No | No
     if approval is None:
         return No("it needs a person's approval, and nobody was asked", "do it by hand")
     match approval.answer(case.now):
-        case Answer.GRANTED if approval.means(case.identity):
+        case Answer.GRANTED if approval.means(case.identity) and approval.names(case.about):
             return None
+        case Answer.GRANTED if approval.means(case.identity):
+            return No(
+                f"{approval.decider} approved it for what the alerts named then, and by now they name more",
+                "look at the incident's alerts, then do it by hand",
+            )
         case Answer.GRANTED:
             return No(
                 f"{approval.decider} approved it for {describe_instance(approval.identity)}, "

@@ -317,8 +317,10 @@ RULES: tuple[Guardrail, ...] = (
         judgements.unapproved,
         About(
             "`mode: ask`, `guardrails.approval`, outside of `guardrails.hours` where it says `out-of-hours`, and the mark of a "
-            "release that would be crossed; the answer, and for which instance of the target it was given",
-            "nobody was asked, has answered yet or in time; who denied it; the target has changed since",
+            "release that would be crossed; the answer, for which instance of the target it was given, and for what of the "
+            "incident's alerts",
+            "nobody was asked, has answered yet or in time; who denied it; the target has changed since, or the alerts "
+            "name more",
             "answer by link, in the Prefect UI or with `paramedic incident approve` while it waits "
             "([approvals](approvals.md)); then by hand",
         ),

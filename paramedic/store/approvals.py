@@ -1,6 +1,6 @@
 """Approvals: questions to a person before a change. The answer is one compare-and-set, on the trail with the person's name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,8 +29,14 @@ def ask(
     flow_run: str,
     policy: str,
     severity: Severity,
+    touches: str = "",
+    about: Sequence[Mapping[str, str]] = (),
 ) -> Approval:
-    """Ask, and queue the question to whoever is on call. Asked once for a rung of an attempt; later calls change nothing."""
+    """Ask, and queue the question to whoever is on call. Asked once for a rung of an attempt; later calls change nothing.
+
+    `touches`: what the change would touch, for the person; `about`: what of it alerts say, and is approved with it. On
+    the trail both stand where they can be erased.
+    """
     known = of(tx, incident, attempt, rung, target)
     if known is not None:
         return known
@@ -48,6 +54,8 @@ def ask(
             state=Answer.ASKED,
             flow_run=flow_run,
             wrong_codes=0,
+            touches=touches or None,
+            about=[dict(one) for one in about] or None,
         )
         .returning(approvals.c.id)
     ).scalar_one()
@@ -57,6 +65,7 @@ def ask(
         asked,
         actor=f"run:{flow_run}",
         reason=f"{asked.what} needs a person's approval until {iso(asked.expires_at)}",
+        content={"touches": touches} if touches else None,
     )
     messages.queue_approval(tx, incident=incident, policy=policy, severity=severity)
     return asked
@@ -226,7 +235,9 @@ def resume_later(tx: Tx, approval: int, *, until: datetime) -> None:
     )
 
 
-def _append_to_trail(tx: Tx, approval: Approval, *, actor: str, reason: str) -> None:
+def _append_to_trail(
+    tx: Tx, approval: Approval, *, actor: str, reason: str, content: Mapping[str, Any] | None = None
+) -> None:
     append(
         tx,
         actor=actor,
@@ -243,6 +254,7 @@ def _append_to_trail(tx: Tx, approval: Approval, *, actor: str, reason: str) -> 
             "life": describe_instance(approval.identity),
             "expires": iso(approval.expires_at),
         },
+        content=content,
     )
 
 
@@ -252,7 +264,8 @@ def _all(rows: Sequence[Row[Any]]) -> list[Approval]:
 
 def _approval(row: Row[Any]) -> Approval:
     values = {field: getattr(row, field) for field in Approval.__slots__}
-    return Approval(**values | {"state": Answer(row.state), "identity": Identity.from_json(row.identity)})
+    read = {"state": Answer(row.state), "identity": Identity.from_json(row.identity)}
+    return Approval(**values | read | {"touches": row.touches or "", "about": tuple(row.about or ())})
 
 
 FACTS = (

@@ -9,7 +9,7 @@ from paramedic.incidents.outcome import Ending
 from paramedic.messages.document import Section, markdown
 from paramedic.messages.page import first_screen
 from paramedic.messages.summary import Summary
-from paramedic.messages.words import short
+from paramedic.messages.words import data, short
 from paramedic.oncall.on_call import Oncall
 from paramedic.store import Tx
 from paramedic.store.incident_story import story
@@ -18,6 +18,9 @@ from paramedic.text.local_time import LocalTime
 
 #: Everybody who may look at Prefect reads the page: its times are of no one's zone, its commands of no one's name.
 _TIMES, _NAME = LocalTime("UTC"), "NAME"
+
+#: So many characters of what a change would touch are shown.
+_TOUCHES = 8_000
 
 
 def key(incident: Incident) -> str:
@@ -43,6 +46,7 @@ def _question(seen: Summary) -> Iterator[Section]:
             "It waits for a person's word",
             (f"May Paramedic do {short(seen.question.what)}? Until {until}:",),
             commands=(("yes", answer), ("no", f"{answer} --deny")),
+            data=data(seen.question.touches, first=_TOUCHES),
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import update
 
@@ -33,9 +33,10 @@ def would_refuse(
     limits: Guardrails,
     today: Guardrails | None = None,
     around: Around = NOTHING_AROUND,
+    about: Sequence[Mapping[str, str]] = (),
 ) -> Refusal | None:
     """The refusal that `intend` would give now. Advice, not permission: nothing is written."""
-    asked = _Asked(claim, remedy.rung, remedy.on_trail, identity, around)
+    asked = _Asked(claim, remedy.rung, remedy.on_trail, identity, around, about)
     return _judged(tx, asked, limits=limits, today=today)[0]
 
 
@@ -47,6 +48,7 @@ class _Asked(NamedTuple):
     remedy: str  # its name on the trail
     identity: Identity
     around: Around
+    about: Sequence[Mapping[str, str]]  # what it is about, as the incident's alerts say it
 
 
 def _judged(tx: Tx, asked: _Asked, *, limits: Guardrails, today: Guardrails | None) -> tuple[Refusal | None, list[str]]:
@@ -60,6 +62,7 @@ def _judged(tx: Tx, asked: _Asked, *, limits: Guardrails, today: Guardrails | No
         target=claim.target,
         severity=incident.severity,
         identity=asked.identity,
+        about=asked.about,
     )
     run = Run(incident, claim, asked.rung)
     change = Change(incident.service, claim.target, incident.runbook, run, asked.remedy, asked.around)
@@ -88,15 +91,15 @@ def intend(
     today: Guardrails | None = None,
     around: Around = NOTHING_AROUND,
     figures: Sequence[Figure] = (),
-    content: Mapping[str, Any] | None = None,
+    about: Sequence[Mapping[str, str]] = (),
 ) -> Act | Refusal:
     """Write the intent and spend the grant, or write the refusal, in one transaction of `Store.record`.
 
     `limits` are those of the incident's own runbook, `today` those of its file as it is now: both must agree. `around` is
-    what was read of the target's surroundings just before, `figures` what was measured of the target, `content` text from
-    alerts that the change is about: it can be erased later.
+    what was read of the target's surroundings just before, `figures` what was measured of the target, `about` what the
+    change is about, as alerts say it: on the trail it can be erased later.
     """
-    asked = _Asked(claim, rung, remedy, identity, around)
+    asked = _Asked(claim, rung, remedy, identity, around, about)
     refusal, words = _judged(tx, asked, limits=limits, today=today)
     if refusal is not None:
         _record_refusal(tx, claim, rung, remedy, refusal)
@@ -122,7 +125,7 @@ def intend(
             "guardrails": words,
         }
         | acts.data_for(remedy),
-        content=content,
+        content={"about": [dict(one) for one in about]} if about else None,
     )
     return act
 

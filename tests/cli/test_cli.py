@@ -16,7 +16,7 @@ from incident_states import asking
 from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.settings import Settings
-from paramedic.store import Store, incidents, lifecycle
+from paramedic.store import Store, incident_page, incidents, lifecycle
 from paramedic.upkeep import checkpoints
 
 PARAMEDIC = Path(sys.executable).parent / "paramedic"
@@ -136,6 +136,19 @@ def test_an_incident_is_listed_shown_noted_acknowledged_and_resolved(data: Path)
     paramedic("incident", "resolve", "INC-1", "--by", "ada", *where)
     assert "allowed: nothing" in paramedic("incident", "ack", "INC-1", "--by", "ben", *where, code=1)
     assert json.loads(paramedic("incident", "show", "1", "--json", *where))["state"] == "resolved"
+
+
+def test_what_a_change_would_touch_is_shown_to_who_is_asked(data: Path) -> None:
+    store = Store(Settings(data=data).store())
+    incident, _ = asking(store, remedy="block_address", touches='address "[red]203.0.113.7\x1b[2J"; for 1h')
+    shown = paramedic("incident", "show", incident.id, "--data", str(data))
+    assert 'it would touch: address "[red]203.0.113.7\\x1b[2J"; for 1h\n' in shown
+    whole = json.loads(paramedic("incident", "show", incident.id, "--json", "--data", str(data)))
+    assert whole["approvals"][0]["touches"] == 'address "[red]203.0.113.7\x1b[2J"; for 1h'
+    with store.read() as tx:
+        page = incident_page.page(tx, incidents.get(tx, incident.number), oncall=None)
+    store.close()
+    assert '```\naddress "[red]203.0.113.7\\x1b[2J"; for 1h\n```' in page, "fenced: it is no markup in the Prefect UI"
 
 
 def test_what_a_run_asks_for_is_shown_approved_and_denied(data: Path) -> None:

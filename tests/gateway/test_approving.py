@@ -62,6 +62,16 @@ def test_looking_shows_what_is_asked_and_decides_nothing(client: TestClient, set
     assert now(timed, asked) == asked
 
 
+def test_the_page_shows_what_would_be_touched_as_text(client: TestClient, settings: Settings, timed: Store) -> None:
+    _, asked = asking(timed, remedy="block_address", touches='address "<b>203.0.113.7</b>\x1b[2J"; for 1h')
+    page = client.get(link_of(settings, timed, asked)).text
+    assert "<dt>It touches</dt>" in page
+    assert "&lt;b&gt;203.0.113.7&lt;/b&gt;\\x1b[2J" in page
+    assert "<b>" not in page
+    _, restart = asking(timed, "web-2/tracking-api")
+    assert "It touches" not in client.get(link_of(settings, timed, restart)).text
+
+
 def test_the_code_of_the_message_approves_and_twice_is_as_good_as_once(
     client: TestClient, settings: Settings, timed: Store
 ) -> None:

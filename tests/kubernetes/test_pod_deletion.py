@@ -341,3 +341,13 @@ def test_the_rights_that_it_lacks_are_named(api: ApiServer, listed: Callable[...
     assert reading.forbidden(target, "delete_pod") is None
     api.forbidden |= {("create", "pods/eviction"), ("list", "pods")}
     assert "list pods, create pods/eviction, in the namespace shop" in str(reading.forbidden(target, "delete_pod"))
+
+
+def test_who_is_asked_is_told_which_pod_would_go_and_nothing_is_sent(
+    api: ApiServer, listed: Callable[..., Target]
+) -> None:
+    assert reading.foreseen(listed(), "delete_pod", []) == "the pod api-0"
+    assert reading.foreseen(listed(), "delete_pod", [alert("api-2")]) == "the pod api-2"
+    with pytest.raises(Refused, match="names no pod"):
+        reading.foreseen(listed(), "delete_pod", [alert("db-0; rm -rf /")])
+    assert api.asked("POST") == []

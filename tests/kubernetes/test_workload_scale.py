@@ -271,3 +271,14 @@ def test_the_right_that_it_lacks_is_named(api: ApiServer, listed: Callable[..., 
     api.forbidden.add(("list", "horizontalpodautoscalers"))
     assert "list horizontalpodautoscalers.autoscaling" in str(reading.forbidden(target, "scale"))
     assert reading.forbidden(target, "restart") is None
+
+
+def test_who_is_asked_is_told_how_many_pods_there_would_be_and_nothing_is_sent(
+    api: ApiServer, listed: Callable[..., Target]
+) -> None:
+    assert reading.foreseen(listed(by=2), "scale", []) == "3 pods now, 5 after it"
+    assert reading.foreseen(listed(by=2), "restart", []) == ""
+    assert api.asked("PATCH") == []
+    api.objects[PATH]["spec"]["replicas"] = 8
+    with pytest.raises(Refused, match="8 pods already"):
+        reading.foreseen(listed(by=2), "scale", [])

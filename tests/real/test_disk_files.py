@@ -74,10 +74,14 @@ def test_old_files_of_the_named_patterns_are_deleted_and_nothing_else(disk: Stag
     seen = judged(of, there)
     assert "3 files (0.1 MB) may be deleted" in seen.state
     assert not kind.running(seen)
+    named = [f"{path} (0.0 MB)" for path in gone]
+    assert kind.foreseen(of, there, "free_disk", []).splitlines() == ["3 files (0.1 MB)", *named]
     made = changer(of, there)
     after = made.free_disk(seen, agree)
     assert [path for path in gone if path.exists()] == []
     assert [path for path in stays if not path.exists()] == []
+    with pytest.raises(Refused, match="none is old enough"):
+        kind.foreseen(of, there, "free_disk", [])
     assert kind.restarted(seen, after)
     assert free(disk, there) == before + 3 * PIECE
     assert made.did.startswith("deleted 3 files (0.1 MB): ")

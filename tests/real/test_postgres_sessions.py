@@ -41,6 +41,10 @@ def test_those_that_are_idle_for_longest_are_ended_first_and_no_more_than_at_mos
     target = sessions.target(at_most=2)
     opened = [sessions.begin() for _ in range(3)]
     before = once_idle(target, 3)
+    first, *named = kind.foreseen(target, Local(), "end_idle_in_transaction", []).splitlines()
+    pids = [f"pid {one.info.backend_pid} (idle for " for one in opened[:2]]
+    assert first == "2 sessions, idle for longest first"
+    assert [one.startswith(pid) for one, pid in zip(named, pids, strict=True)] == [True, True]
     changer, after = end(target, before)
     assert [alive(one) for one in opened] == [False, False, True]
     assert "1 more may be ended and were not" in changer.did

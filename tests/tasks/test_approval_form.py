@@ -6,12 +6,15 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from message_cases import INCIDENT, asked
 
 from paramedic.demo.world import free_port
 from paramedic.settings import Settings
-from tasks.approval_form import form_proves_nothing
+from tasks.approval_form import described, form_proves_nothing
 
 
 @contextmanager
@@ -72,3 +75,13 @@ def test_who_wants_the_link_and_its_code_turns_the_form_off(tmp_path: Path) -> N
         reason = form_proves_nothing(settings(tmp_path, approve_by_form=False), api)
     assert "approve_by_form is off" in (reason or "")
     assert shown == []
+
+
+def test_the_form_says_what_would_be_touched_as_data(tmp_path: Path) -> None:
+    hostile = "address 203.0.113.7\n[red](http://evil.example)\x1b[2J; for 1h"
+    run: Any = SimpleNamespace(incident=INCIDENT, settings=settings(tmp_path))
+    shown = described(run, asked(remedy="block_address", touches=hostile), None)
+    assert "\n    it touches: address 203.0.113.7 [red](http://evil.example)\\x1b[2J; for 1h\n" in shown, (
+        "indented: code"
+    )
+    assert "it touches" not in described(run, asked(), None)

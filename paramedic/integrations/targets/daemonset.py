@@ -36,3 +36,4 @@ class Releases(target.Releases):
 
 EVIDENCE = evidence.of(DAEMON_SET)
 forbidden = target.forbidden_by(DAEMON_SET)
+foreseen = target.foreseen_by(DAEMON_SET)

@@ -37,3 +37,4 @@ class Releases(target.Releases):
 
 EVIDENCE = evidence.of(DEPLOYMENT)
 forbidden = target.forbidden_by(DEPLOYMENT)
+foreseen = target.foreseen_by(DEPLOYMENT)

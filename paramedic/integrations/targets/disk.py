@@ -10,9 +10,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from paramedic.alerts.alert import Alert
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds.disk_files import Disk, Entry, File, Held, Space, deletion, is_in, sudoers, words
-from paramedic.kinds.disk_listing import Listing, account, free_words, listed, why_none
+from paramedic.kinds.disk_listing import Listing, account, free_words, listed, to_be_deleted, why_none
 from paramedic.kinds.evidence import FromBeginning, megabytes
 from paramedic.kinds.probing import Seen
 from paramedic.kinds.transport import Ended, OutOfTime, Transport
@@ -330,6 +331,14 @@ def forbidden(target: Target, transport: Transport, _remedy: str) -> str | None:
         except OSError as error:
             found.append(f"{entry.path} cannot be opened: {error.strerror or error}")
     return "; ".join(why for why in found if why is not None) or None
+
+
+def foreseen(target: Target, transport: Transport, _remedy: str, _alerts: Sequence[Alert]) -> str:
+    """Which files would be deleted now. Raises Refused where none may be, and as `Reader.identity` does."""
+    listing, asked = Reader(target, transport).listing(), target.words
+    if not (chosen := listing.chosen(asked.at_most)):
+        raise Refused(f"no file of {target.id} may be deleted: {why_none(listing, asked.entries)}")
+    return to_be_deleted(chosen)
 
 
 def free_space(target: Target, transport: Transport) -> Seen:

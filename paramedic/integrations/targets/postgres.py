@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from paramedic.alerts.alert import Alert
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds import postgres_activity as activity
 from paramedic.kinds import postgres_evidence
@@ -283,6 +284,18 @@ def forbidden(target: Target, transport: Transport, _remedy: str) -> str | None:
     if facts.ends:
         return None
     return f"the role {activity.quoted(facts.role)} ends no sessions of other roles: {facts.grant('pg_signal_backend')}"
+
+
+def foreseen(target: Target, transport: Transport, _remedy: str, _alerts: Sequence[Alert]) -> str:
+    """Which sessions would be ended now. Raises Refused where none may be, and as `Reader.identity` does."""
+    deadline = boottime() + LOOK.total_seconds()
+    with _open(target, transport, deadline) as database:
+        facts, idle, _ = _seen(target, database, deadline)
+    chosen = [session for session in idle if session.kept is None][: target.words.at_most]
+    if not chosen:
+        raise Refused(f"no session of {target.id} may be ended: {_why(idle, facts)}")
+    counted = "1 session" if len(chosen) == 1 else f"{len(chosen)} sessions"
+    return "\n".join([f"{counted}, idle for longest first", *(session.words for session in chosen)])
 
 
 def sessions(target: Target, transport: Transport) -> Seen:

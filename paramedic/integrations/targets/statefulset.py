@@ -37,3 +37,4 @@ class Releases(target.Releases):
 
 EVIDENCE = evidence.of(STATEFUL_SET)
 forbidden = target.forbidden_by(STATEFUL_SET)
+foreseen = target.foreseen_by(STATEFUL_SET)

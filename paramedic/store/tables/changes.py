@@ -72,6 +72,8 @@ approvals = Table(
     Column("resume_at", Moment),  # when Prefect is asked (again) to resume the run; null: it need not be
     Column("resumed_at", Moment),
     Column("wrong_codes", Integer, nullable=False),
+    Column("touches", Words),  # what the change would touch, as it was shown
+    Column("about", JSON),  # what of it came from alerts; null: nothing
     Index("approvals_rung", "incident", "attempt", "rung", unique=True),
     Index("approvals_asked", "state", "expires_at"),
     Index("approvals_resume", "resume_at"),

@@ -40,7 +40,7 @@ def test_fifty_repeats_over_four_connections_are_one_incident_and_one_act(whole:
     assert [answer.status_code for answer in answers] == [202] * 50
     assert len(set(receipts)) == 50
     incident = whole.ended(service)
-    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)
+    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2), whole.told_of(service)
     with whole.store.read() as tx:
         rows = tx.conn.execute(inbox.select().where(inbox.c.receipt.in_(receipts))).all()
         counted = sum(row["count"] for row in incident_alerts.of(tx, incident.number))
@@ -56,7 +56,7 @@ def test_two_alerts_with_different_names_on_one_target_are_one_incident_and_one_
     whole.break_it(service)
     whole.send(whole.alert(service), whole.alert(service, alertname="AlsoSlow", severity="warning"))
     incident = whole.ended(service)
-    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)
+    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2), whole.told_of(service)
     with whole.store.read() as tx:
         assert len(incident_alerts.of(tx, incident.number)) == 2
 
@@ -85,7 +85,7 @@ def test_what_comes_in_a_label_is_data_everywhere(whole: Driver) -> None:
     big = whole.send(whole.alert(service, big="x" * 17_000_000))
     assert big.status_code == 413
     incident = whole.ended(service)
-    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)
+    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2), whole.told_of(service)
     assert not trap.exists()
     mail = whole.mailbox.about(incident.id)[0]
     assert mail["Bcc"] is None
@@ -120,7 +120,7 @@ def test_a_handed_over_incident_is_acted_on_no_more_however_long_its_alert_goes_
     alert = whole.alert(service)
     whole.send(alert)
     incident = whole.ended(service)
-    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 2)
+    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 2), whole.told_of(service)
     for _ in range(5):
         whole.send(alert)
     wait_for("its decisions", lambda: undecided(whole) == 0, whole.tick)

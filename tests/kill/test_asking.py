@@ -200,7 +200,7 @@ def test_resume_without_an_answer_is_no_approval(whole: Driver) -> None:
     run = whole.flow_runs(incident)[0]["id"]
     whole.ask_prefect("POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "SCHEDULED", "name": "Resuming"}})
     ended = _over(whole, service)
-    assert (ended.ending, service.starts) == (Ending.REFUSED, 1)
+    assert (ended.ending, service.starts) == (Ending.REFUSED, 1), whole.told_of(service)
     assert "nobody has approved the restart" in (ended.because or "")
 
 
@@ -209,7 +209,7 @@ def test_denied_it_is_refused_and_says_by_whom(whole: Driver) -> None:
     service, _, asked = _waits(whole, "denied")
     assert not isinstance(_decide(whole, asked, granted=False), str)
     ended = _over(whole, service)
-    assert (ended.ending, ended.attempt, service.starts) == (Ending.REFUSED, 1, 1)
+    assert (ended.ending, ended.attempt, service.starts) == (Ending.REFUSED, 1, 1), whole.told_of(service)
     assert "ada denied the restart of web-2/denied" in (ended.because or "")
 
 
@@ -224,7 +224,7 @@ def test_where_nobody_answers_the_time_out_escalates_and_a_late_approval_says_so
             .values(asked_at=tx.now - timedelta(minutes=15), expires_at=tx.now)
         )
     ended = _over(whole, service)
-    assert (ended.ending, service.starts) == (Ending.HANDED_OVER, 1)
+    assert (ended.ending, service.starts) == (Ending.HANDED_OVER, 1), whole.told_of(service)
     assert ended.because == "nobody approved the restart of web-2/nobody-answers within 15m"
     late = httpx.post(link, data={"decision": "approve", "code": code}, timeout=10, trust_env=False)
     assert (late.status_code, "within 15m" in late.text) == (409, True)
@@ -240,7 +240,7 @@ def test_cancelled_in_the_ui_while_it_waits_a_person_gets_it_at_once(whole: Driv
         "POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "CANCELLING", "name": "Cancelling"}}
     )
     ended = _over(whole, service)
-    assert (ended.ending, ended.attempt, service.starts) == (Ending.HANDED_OVER, 1, 1)
+    assert (ended.ending, ended.attempt, service.starts) == (Ending.HANDED_OVER, 1, 1), whole.told_of(service)
     assert "an operator cancelled" in (ended.because or "")
     assert "void" in str(_decide(whole, asked))
 
@@ -252,7 +252,7 @@ def test_acknowledged_while_it_waits_it_is_its_persons_and_the_run_ends(whole: D
         lifecycle.acknowledge(tx, incident.number, by="ada", reason="a test")
     assert "void" in str(_decide(whole, asked, by="bob"))
     _ends(whole, incident, "NothingToDo")
-    assert (whole.incidents_on(service)[0].state, service.starts) == (State.ACKNOWLEDGED, 1)
+    assert (whole.incidents_on(service)[0].state, service.starts) == (State.ACKNOWLEDGED, 1), whole.told_of(service)
 
 
 @together

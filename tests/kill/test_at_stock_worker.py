@@ -57,7 +57,7 @@ def test_on_a_stock_worker_a_change_waits_for_its_person_and_is_made_once(up: Dr
         assert asked is not None
         assert not isinstance(approvals.decide(tx, asked.id, granted=True, by="ada", how="command line"), str)
     incident = up.ended(service, seconds=180)
-    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), incident.because
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), up.told_of(service)
 
 
 def test_on_a_stock_worker_the_trail_verifies_and_nothing_was_lost(up: Driver) -> None:

@@ -73,7 +73,7 @@ def test_on_a_full_disk_nothing_acts_unrecorded_a_person_is_told_and_all_goes_on
     (small_disk / "filler").unlink()
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     incident = up.ended(service, seconds=150)
-    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2), incident.because
+    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2), up.told_of(service)
     verify(up)
 
 
@@ -94,7 +94,7 @@ def test_a_word_about_a_prefect_that_stays_away(up: Driver) -> None:
         incident = up.ended(service, seconds=60)
     finally:
         prefect.resume()
-    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 1)
+    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 1), up.told_of(service)
     up.is_whole_again()
 
 

@@ -33,7 +33,7 @@ def test_where_a_restart_does_not_help_the_next_rung_goes_back_to_the_last_healt
     whole.send(whole.alert(service, env="ladder"))
     incident = whole.ended(service)
     assert incident.ending is Ending.REMEDIATED, incident.because
-    assert (service.release, service.starts) == ("v1", 4)
+    assert (service.release, service.starts) == ("v1", 4), whole.told_of(service)
     assert [(act.remedy, act.rung, act.result) for act in whole.acts_of(incident)] == [
         ("restart", 1, "done"),
         ("roll_back", 2, "cured"),
@@ -118,7 +118,7 @@ def test_what_comes_back_by_itself_before_its_restart_has_recovered(whole: Drive
     whole.release("intent_written", service)
     wait_for("its end", lambda: whole.incidents_on(service)[0].ended_at is not None, whole.tick, seconds=90)
     incident = whole.incidents_on(service)[0]
-    assert (incident.ending, service.starts) == (Ending.RECOVERED, 2), incident.because
+    assert (incident.ending, service.starts) == (Ending.RECOVERED, 2), whole.told_of(service)
     assert [act.result for act in whole.acts_of(incident)] == ["not_sent"]
 
 
@@ -162,7 +162,7 @@ def test_a_release_that_nobody_marked_as_reversible_is_crossed_only_with_a_perso
     with whole.store.record() as tx:
         approvals.decide(tx, waiting[0].id, granted=True, by="ada", how="command line")
     incident = whole.ended(service)
-    assert (incident.ending, service.release, service.starts) == (Ending.REMEDIATED, "v1", 3), incident.because
+    assert (incident.ending, service.release, service.starts) == (Ending.REMEDIATED, "v1", 3), whole.told_of(service)
 
 
 @together
@@ -172,5 +172,5 @@ def test_nothing_is_rolled_back_without_a_deployment_to_blame(whole: Driver) -> 
     whole.break_it(service)
     whole.send(whole.alert(service, env="on-cause"))
     incident = whole.ended(service)
-    assert (incident.ending, service.release, service.starts) == (Ending.REMEDIATED, "v2", 2), incident.because
+    assert (incident.ending, service.release, service.starts) == (Ending.REMEDIATED, "v2", 2), whole.told_of(service)
     assert "rung.skipped" in whats(whole, incident.number)

@@ -39,7 +39,7 @@ def test_retry_in_the_ui_leaves_a_run_as_it_was_and_a_persons_retry_tries_again(
         kill_switch.resume(tx, by="ada", reason="the test is over")
         assert retrying.retry(tx, incident.number, by="ada", because="the test is over").attempt == 2
     incident = whole.ended(service)
-    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 2, 2)
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 2, 2), whole.told_of(service)
     _stays_as_it_was(whole, incident, "COMPLETED", "Remediated")
     assert service.starts == 2
 
@@ -89,7 +89,7 @@ def test_a_key_that_meets_a_dead_run_is_no_dispatch(whole: Driver) -> None:
     whole.send(whole.alert(service))
     incident = whole.ended(service)
     assert incident.number == number
-    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 2, 2)
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 2, 2), whole.told_of(service)
 
 
 def test_a_prefect_that_is_gone_in_mid_run_gives_no_permission_and_stops_no_page(whole: Driver) -> None:
@@ -98,7 +98,7 @@ def test_a_prefect_that_is_gone_in_mid_run_gives_no_permission_and_stops_no_page
     with _gone_for_a_while(whole):
         whole.release("evidence_taken", service)
         incident = whole.ended(service, seconds=60)
-    assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
+    assert (incident.ending, service.starts) == (Ending.REFUSED, 1), whole.told_of(service)
     assert "Prefect does not say" in (incident.because or "")
     whole.prefect_is_well()
 
@@ -109,7 +109,7 @@ def test_a_prefect_that_is_gone_after_the_act_stops_neither_proof_nor_news(whole
     with _gone_for_a_while(whole):
         whole.release("outcome_written", service)
         incident = whole.ended(service, seconds=60)
-    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2)
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), whole.told_of(service)
     whole.prefect_is_well()
 
 
@@ -133,7 +133,7 @@ def test_a_playbook_and_its_runbook_come_from_a_folder_outside_the_tree(whole: D
     whole.break_it(service)
     whole.send(whole.alert(service, env="ours"))
     incident = whole.ended(service)
-    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 2)
+    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 2), whole.told_of(service)
     assert "restarted by our own playbook" in (incident.because or "")
     assert whole.flow_runs(incident)[0]["name"].startswith("our-restart · ")
 
@@ -145,7 +145,7 @@ def test_a_prefect_that_no_longer_knows_the_deployments_is_told_of_them_again(wh
     whole.ask_prefect("DELETE", f"/deployments/{whole.ask_prefect('GET', path)['id']}")
     whole.send(whole.alert(service))
     incident = whole.ended(service)
-    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2)
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), whole.told_of(service)
 
 
 @together

@@ -30,12 +30,14 @@ def test_while_acting_is_paused_nothing_acts_and_a_person_is_told(whole: Driver)
     finally:
         with whole.store.record() as tx:
             kill_switch.resume(tx, by="ada", reason="the test is over")
-    assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
+    assert (incident.ending, service.starts) == (Ending.REFUSED, 1), whole.told_of(service)
     assert "ada" in (incident.because or "")
     with whole.store.record() as tx:
         assert retrying.retry(tx, incident.number, by="ada", because="the test is over").attempt == 2
     ended = whole.ended(service)
-    assert (ended.number, ended.ending, ended.attempt, service.starts) == (incident.number, Ending.REMEDIATED, 2, 2)
+    assert (ended.number, ended.ending, ended.attempt, service.starts) == (incident.number, Ending.REMEDIATED, 2, 2), (
+        whole.told_of(service)
+    )
 
 
 def test_a_limit_of_zero_on_the_tag_is_understood_as_an_operators_stop(whole: Driver) -> None:
@@ -47,7 +49,7 @@ def test_a_limit_of_zero_on_the_tag_is_understood_as_an_operators_stop(whole: Dr
         incident = whole.ended(service)
     finally:
         whole.ask_prefect("DELETE", "/concurrency_limits/tag/changes")
-    assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
+    assert (incident.ending, service.starts) == (Ending.REFUSED, 1), whole.told_of(service)
     assert "limit on the tag" in (incident.because or "")
 
 
@@ -66,7 +68,7 @@ def test_where_the_intent_cannot_be_written_nothing_is_done(whole: Driver) -> No
     finally:
         database.execute("DROP TRIGGER no_intent")
         database.close()
-    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 1)
+    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 1), whole.told_of(service)
     assert whole.acts_of(incident) == []
 
 
@@ -94,7 +96,7 @@ def test_a_runbook_that_observes_says_what_it_would_do_and_does_nothing(whole: D
     whole.break_it(service)
     whole.send(whole.alert(service, env="observe"))
     incident = whole.ended(service)
-    assert (incident.ending, service.starts) == (Ending.OBSERVED, 1)
+    assert (incident.ending, service.starts) == (Ending.OBSERVED, 1), whole.told_of(service)
     assert "would have restarted web-2/observed" in (incident.because or "")
     [page] = whole.mailbox.about(incident.id)
     assert "would have restarted web-2/observed" in page["Subject"]
@@ -124,6 +126,8 @@ def test_a_runbook_that_is_written_while_we_run_is_in_force_and_one_that_is_lowe
     book.write_text(book.read_text().replace("mode: act", "mode: observe"))
     wakes_and_ends(whole, service, pid, "evidence_taken")
     incident = whole.ended(service)
-    assert (incident.runbook, incident.ending, service.starts) == ("lowered-service", Ending.REFUSED, 1)
+    assert (incident.runbook, incident.ending, service.starts) == ("lowered-service", Ending.REFUSED, 1), whole.told_of(
+        service
+    )
     assert "by the runbook as it is now, not as it was: the runbook's mode is observe" in (incident.because or "")
     assert whole.acts_of(incident) == []

@@ -39,7 +39,7 @@ def test_a_run_that_slept_past_its_lease_before_its_intent_begins_no_change_when
     pid = stands(whole, service.name, "evidence_taken")
     os.kill(pid, signal.SIGSTOP)
     incident = whole.ended(service)
-    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 2, 2)
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 2, 2), whole.told_of(service)
     wakes_and_ends(whole, service, pid, "evidence_taken")
     assert service.starts == 2
     assert len(whole.acts_of(incident)) == 1
@@ -52,7 +52,7 @@ def test_a_run_that_slept_between_intent_and_first_byte_finds_claim_and_deadline
     pid = stands(whole, service.name, "intent_written")
     os.kill(pid, signal.SIGSTOP)
     incident = whole.ended(service)
-    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 1)
+    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 1), whole.told_of(service)
     assert "nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0]), (
         "the page names the open act"
     )
@@ -81,7 +81,7 @@ def test_cancelled_in_the_ui_it_stops_before_its_next_change_and_a_person_gets_i
     set_state(whole, run, type="CANCELLING", name="Cancelling")
     whole.release(point, service)
     incident = whole.ended(service)
-    assert (incident.ending, service.starts) == (ending, 1 + restarts), incident.because
+    assert (incident.ending, service.starts) == (ending, 1 + restarts), whole.told_of(service)
     finished = ("CANCELLED", "COMPLETED")
     wait_for("the run's end", lambda: whole.flow_runs(incident)[0]["state_type"] in finished, whole.tick)
     assert incident.attempt == 1, "a cancelled run is not followed by another"
@@ -101,7 +101,7 @@ def test_a_store_that_is_locked_for_a_while_stops_nothing_for_good(whole: Driver
     database.execute("ROLLBACK")
     database.close()
     incident = whole.ended(service)
-    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)
+    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2), whole.told_of(service)
 
 
 @together
@@ -124,7 +124,7 @@ def test_a_roll_back_that_died_half_done_is_not_repeated_and_a_person_hears_what
     os.kill(whole.stands_at("act_sent", service), signal.SIGKILL)
     whole.release("act_sent", service)
     incident = whole.ended(service)
-    assert (incident.ending, service.release, service.starts) == (Ending.HANDED_OVER, "v1", 2), incident.because
+    assert (incident.ending, service.release, service.starts) == (Ending.HANDED_OVER, "v1", 2), whole.told_of(service)
     assert "roll_back" in (incident.because or "")
     assert "nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0])
 

@@ -5,7 +5,6 @@ import difflib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -329,6 +328,8 @@ def _file(file: Path, problems: list[str]) -> dict[str, Any]:
         if untrusted is not None:
             problems.append(f"{file}: is not read: {untrusted}")
             return {}
+    import tomllib  # here: most commands find no file
+
     try:
         return tomllib.loads(read_written(file))
     except Unreadable as error:

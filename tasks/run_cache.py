@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect.settings import get_current_settings
 
-from paramedic.catalog import runbook_file
+from paramedic.catalog import runbook_file, target_kinds
 from paramedic.catalog.library import Library, library_in_force
 from paramedic.catalog.runbook import Runbook
 from paramedic.settings import BadSettings, Settings, load_settings
@@ -62,6 +62,7 @@ def read_ahead() -> None:
         known = library(settings)
     except (BadSettings, BadDocument, OSError):
         return
+    target_kinds.usable()  # an author may name another kind, and the run that needs it does not wait
     for name in known.runbooks:
         path = settings.runbooks / f"{name}.md"
         parsed(path.read_text(encoding="utf-8"), path.name)

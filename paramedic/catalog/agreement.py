@@ -180,10 +180,9 @@ def _lacking(runbook: Runbook, target: Target) -> Iterator[_Fault]:
 def _unoffered(runbook: Runbook) -> Iterator[_Fault]:
     """What the runbook requires of its targets that their kind does not offer."""
     kind, of = runbook.target.kind, ("with.target",)
-    offered = target_kinds.evidence(kind)
     for number, name in enumerate(runbook.evidence):
-        if name not in offered:
-            what = f"targets of the kind {kind} offer no {name!r}"
+        if not target_kinds.offers_evidence(kind, name):
+            what, offered = f"targets of the kind {kind} offer no {name!r}", target_kinds.evidence(kind)
             yield _Fault(f"with.evidence.{number}", what, f"they offer: {', '.join(offered)}", of)
     for number, what, allowed in target_kinds.refused(kind, runbook.remedies):
         yield _Fault(f"with.remedies.{number}", what, allowed, of)

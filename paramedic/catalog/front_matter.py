@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     ValidationError,
+    ValidationInfo,
     create_model,
     model_validator,
 )
@@ -30,7 +31,7 @@ from paramedic.remediation.guardrail import Guardrail
 from paramedic.remediation.observed_paging import Paging
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.text import template
-from paramedic.text.model_words import At, LateShape
+from paramedic.text.model_words import At, LateShape, built
 from paramedic.text.nearest import nearest
 from paramedic.text.units import SizeBetween, between, duration
 from paramedic.text.yaml_document import wrong
@@ -99,7 +100,8 @@ def _one_or_many(value: Any) -> Any:
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    # Built once, as a part of what holds it; a model that is read by itself is built before anybody has it.
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
 
 _MATCHER = Annotated[str, Field(pattern=r"\S")]
@@ -153,8 +155,15 @@ class _Target(LateShape):
     def shape(cls) -> type[BaseModel]:
         return target_kinds.with_keys(TargetWords, _Template)
 
+    @classmethod
+    def shape_of(cls, written: object) -> type[BaseModel]:
+        return target_kinds.with_keys_of(written, TargetWords, _Template)
 
-def _evidence(name: str) -> str:
+
+def _evidence(name: str, beside: ValidationInfo) -> str:
+    target = beside.data.get("target")  # None: it was wrong
+    if target is not None and target_kinds.offers_evidence(target_kinds.named(target)[0], name):
+        return name
     known = target_kinds.evidence()
     if name not in known:
         raise ValueError(f"no kind of target has the evidence {name!r:.80}; {nearest(name, known)}")
@@ -233,7 +242,7 @@ class _With(_Strict):
 @lru_cache(maxsize=8)
 def _guardrails(_of: tuple[Guardrail, ...]) -> type[_Strict]:
     """A key for each guardrail that an author can ask for."""
-    return create_model("_Guardrails", __base__=_Strict, **guardrail_rules.keys())
+    return built(create_model("_Guardrails", __base__=_Strict, **guardrail_rules.keys()))
 
 
 class _Guardrails(LateShape):
@@ -298,4 +307,5 @@ def front() -> type[Front]:
 
 @lru_cache(maxsize=8)
 def _front_with(when: type[_When]) -> type[Front]:
-    return create_model("Front", __base__=Front, when=(list[when], Field(min_length=1, description=_WHEN)))  # type: ignore[valid-type]
+    made = create_model("Front", __base__=Front, when=(list[when], Field(min_length=1, description=_WHEN)))  # type: ignore[valid-type]
+    return built(made)

@@ -48,7 +48,7 @@ _AGENT_SCHEMA = {"anyOf": [{"const": True}, {"type": "string", "pattern": f"^{_F
 class _Ssh(BaseModel):
     """`ssh: {address: 10.0.0.7, user: paramedic, key: /etc/paramedic/id_ed25519}`"""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     address: Annotated[str, AfterValidator(_address), WithJsonSchema(_ADDRESS_SCHEMA)] = Field(
         description="its name or IP address: 10.0.0.7"
     )
@@ -78,7 +78,7 @@ class _Ssh(BaseModel):
 class _Kubernetes(BaseModel):
     """`kubernetes: {kubeconfig: /etc/paramedic/kubeconfig, context: prod}`"""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     kubeconfig: _File | None = Field(default=None, description="the kubeconfig file: /etc/paramedic/kubeconfig")
     context: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(as_it_is)] | None = (
         Field(default=None, description="which of its contexts; without it the file's own `current-context`")
@@ -103,7 +103,7 @@ _WAYS = ("local", "ssh", "kubernetes")
 class ListedHost(BaseModel):
     """One host: exactly one way to it."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     local: Literal[True] | None = Field(default=None, description="true: it is the machine that Paramedic runs on")
     ssh: _Ssh | None = Field(default=None, description="it is reached by SSH")
     kubernetes: _Kubernetes | None = Field(default=None, description="it is a cluster, asked by its Kubernetes API")

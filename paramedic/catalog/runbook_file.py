@@ -86,7 +86,7 @@ def parse(text: str, file: str) -> Runbook:
     prose = "\n".join(lines[end + 1 :])
     problems = _headings_missing(text, file, end + 2)
     try:
-        draft = read_draft("\n".join(lines[1:end]), file, front(), first_line=2, stand_ins=_stand_ins())
+        draft = read_draft("\n".join(lines[1:end]), file, front(), first_line=2, stand_ins=_stand_ins)
     except BadDocument as error:
         raise BadRunbook([*error.problems, *problems]) from error
     if draft.value is None:

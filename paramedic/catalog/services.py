@@ -52,7 +52,7 @@ def _variable(name: str) -> str:
 
 
 class _Command(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     run: Annotated[list[str], BeforeValidator(_arguments, json_schema_input_type=_ARGUMENTS)] = Field(
         description="the program and its arguments, each a text of its own: there is no shell"
     )
@@ -68,7 +68,7 @@ class _Command(BaseModel):
 class _ListedWords(BaseModel):
     """The keys of every target; each kind adds its own key."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     host: HostName = Field(description="the machine that it runs on, by the name that alerts use: web-1")
     health: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(as_it_is), AfterValidator(fit_url)] | None = (
         Field(default=None, description="the address that answers 2xx when it is well: http://127.0.0.1:8080/health")
@@ -125,9 +125,13 @@ class _Listed(LateShape):
     def shape(cls) -> type[BaseModel]:
         return target_kinds.with_keys(_ListedWords)
 
+    @classmethod
+    def shape_of(cls, written: object) -> type[BaseModel]:
+        return target_kinds.with_keys_of(written, _ListedWords)
+
 
 class _Service(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     owner: _Name | None = Field(default=None, description="whose it is: every message about its incidents says so")
     targets: list[_Listed] = Field(min_length=1, description="everything that may be acted on, each once")
 

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Optional, cast
 
 from pydantic import BaseModel, BeforeValidator, Field, create_model
 
+from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.kinds.evidence import LOG_TAIL, EvidenceKind, Of, name_of, word
 from paramedic.kinds.faces import TargetKind
 from paramedic.kinds.registry import Registry, Room
 from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.remediation.target import Target
+from paramedic.text.model_words import built
 
 
 def usable() -> Mapping[str, TargetKind]:
@@ -27,20 +29,33 @@ def of(kind: str) -> TargetKind:
 
 def with_keys(base: type[BaseModel], words: Any = None) -> type[BaseModel]:
     """`base` with a key for each kind: of the type `words`, or of the kind's own."""
-    return _with_keys(registry.current(), base, words)
+    plugins = registry.current()
+    return _with_keys(plugins, base, words, plugins.names(Room.TARGETS))
 
 
-@functools.lru_cache(maxsize=16)
-def _with_keys(plugins: Registry, base: type[BaseModel], words: Any) -> type[BaseModel]:
-    """The model with one key for each usable kind of target; the key of a broken one is refused with its fault."""
-    kinds = cast("Mapping[str, TargetKind]", plugins.usable(Room.TARGETS))
-    keys: dict[str, Any] = {
-        name: (Optional[words or kind.Words], Field(default=None, description=f"the {name} {kind.LABEL} that it is"))  # noqa: UP045
-        for name, kind in kinds.items()
-    }
-    broken = [plugin for plugin in plugins.broken(Room.TARGETS) if plugin.name not in keys]
-    keys |= {plugin.name: (Annotated[Any, BeforeValidator(partial(_refused, str(plugin)))], None) for plugin in broken}
-    return create_model(base.__name__, __base__=base, __module__=base.__module__, **keys)
+def with_keys_of(written: object, base: type[BaseModel], words: Any = None) -> type[BaseModel]:
+    """As `with_keys`, to read this value: where it names one kind, and no key that `base` lacks, that kind alone is loaded."""
+    plugins = registry.current()
+    there = set(written) if isinstance(written, dict) else set()
+    named = there.intersection(plugins.names(Room.TARGETS))
+    is_sound = len(named) == 1 and there <= named | base.model_fields.keys()
+    return _with_keys(plugins, base, words, tuple(named)) if is_sound else with_keys(base, words)
+
+
+@functools.lru_cache(maxsize=64)
+def _with_keys(plugins: Registry, base: type[BaseModel], words: Any, names: tuple[str, ...]) -> type[BaseModel]:
+    """The model with one key for each of these kinds of target."""
+    keys: dict[str, Any] = {name: _key(plugins, name, words) for name in names}
+    return built(create_model(base.__name__, __base__=base, __module__=base.__module__, **keys))
+
+
+def _key(plugins: Registry, name: str, words: Any) -> tuple[Any, Any]:
+    """The type of a kind's key, and its field. The key of a kind that cannot be used is refused with its fault."""
+    try:
+        kind = cast("TargetKind", plugins.plugin(Room.TARGETS, name))
+    except PermanentError as error:
+        return Annotated[Any, BeforeValidator(partial(_refused, str(error)))], None
+    return Optional[words or kind.Words], Field(default=None, description=f"the {name} {kind.LABEL} that it is")  # noqa: UP045
 
 
 def _refused(why: str, _words: object) -> object:
@@ -49,7 +64,8 @@ def _refused(why: str, _words: object) -> object:
 
 def named(model: BaseModel) -> tuple[str, Any]:
     """The kind that a model from `with_keys` names, and the value of its key. Raises ValueError unless it is exactly one."""
-    found = [(name, words) for name in usable() if (words := getattr(model, name, None)) is not None]
+    kinds = registry.current().names(Room.TARGETS)
+    found = [(name, words) for name in kinds if (words := getattr(model, name, None)) is not None]
     if len(found) != 1:
         raise ValueError(f"name exactly one of {', '.join(f'`{name}: …`' for name in usable())}")
     return found[0]
@@ -59,22 +75,44 @@ def evidence(kind: str | None = None) -> tuple[str, ...]:
     """The words of the evidence that a runbook may ask of targets of the kind; None: of any kind."""
     kinds = usable() if kind is None else {kind: of(kind)}
     own = [name for kind_module in kinds.values() for name in kind_module.EVIDENCE]
-    can_be_of = {Of.TARGET}
-    can_be_of |= {Of.PROCESS} if any(hasattr(kind_module, "process_id") for kind_module in kinds.values()) else set()
-    can_be_of |= {Of.HOST} if any(reached_by(name) == "machine" for name in kinds) else set()
-    plugins = [word(name) for name, module in _evidence_kinds().items() if module.OF in can_be_of]
+    can_be_of = _can_be_of(kinds)
+    found = cast("Mapping[str, EvidenceKind]", registry.current().usable(Room.EVIDENCE))
+    plugins = [word(name) for name, module in found.items() if module.OF in can_be_of]
     return tuple(dict.fromkeys([*own, LOG_TAIL, *plugins]))
+
+
+def offers_evidence(kind: str, asked: str) -> bool:
+    """Whether a runbook may ask evidence of this word of targets of the kind; of other evidence nothing is loaded."""
+    module = of(kind)
+    if asked in module.EVIDENCE or asked == LOG_TAIL:
+        return True
+    found = _evidence_kind(asked)
+    return found is not None and found.OF in _can_be_of({kind: module})
+
+
+def _can_be_of(kinds: Mapping[str, TargetKind]) -> set[Of]:
+    """What evidence can be of, where targets are of these kinds."""
+    found = {Of.TARGET}
+    found |= {Of.PROCESS} if any(hasattr(kind_module, "process_id") for kind_module in kinds.values()) else set()
+    return found | ({Of.HOST} if any(reached_by(name) == "machine" for name in kinds) else set())
 
 
 def listed_for_evidence(asked: str) -> Mapping[str, str]:
     """The keys of a target in services.yaml that evidence of this word looks by, each with an example."""
     if asked == LOG_TAIL:
         return {"log": "/file"}
-    return getattr(_evidence_kinds().get(name_of(asked)), "LISTED", {})
+    return getattr(_evidence_kind(asked), "LISTED", {})
 
 
-def _evidence_kinds() -> Mapping[str, EvidenceKind]:
-    return cast("Mapping[str, EvidenceKind]", registry.current().usable(Room.EVIDENCE))
+def _evidence_kind(asked: str) -> EvidenceKind | None:
+    """The kind of evidence with this word; None where there is none that can be used."""
+    plugins, name = registry.current(), name_of(asked)
+    if word(name) != asked or name not in plugins.names(Room.EVIDENCE):
+        return None
+    try:
+        return cast("EvidenceKind", plugins.plugin(Room.EVIDENCE, name))
+    except PermanentError:
+        return None
 
 
 def target_id(kind: str, name: str, host: str) -> str:

@@ -29,7 +29,7 @@ from paramedic.kinds.probing import Written
 from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Target
 from paramedic.text import template
-from paramedic.text.model_words import At
+from paramedic.text.model_words import At, built
 from paramedic.text.quantity import PATTERN, PERCENT, Unit, percent, quantity
 from paramedic.text.units import duration
 from paramedic.text.yaml_document import wrong
@@ -226,7 +226,7 @@ class _Checks:
 class CheckSpec(BaseModel):
     """One check under `when`, as it is written; `build()` makes the Check. `check_spec` adds the probes' keys."""
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, defer_build=True)
     check: Annotated[str, AfterValidator(_measurable), _Checks] | None = Field(
         default=None,
         description="what Paramedic measures itself: a word, or an address, in which {host} is the target's",
@@ -347,4 +347,4 @@ def _check_spec(shape: type[Spec], _of: registry.Registry) -> type[Spec]:
         for option in probes.options(probe):
             about = Field(default=None, description=f"for `check: {probe.CHECK[0]}`, {option.what}")
             keys.setdefault(option.name, (Annotated[str, Field(pattern=option.pattern)] | None, about))
-    return create_model(shape.__name__, __base__=shape, **keys)
+    return built(create_model(shape.__name__, __base__=shape, **keys))

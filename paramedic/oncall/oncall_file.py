@@ -30,7 +30,7 @@ from paramedic.text.yaml_document import BadDocument, Draft, Problem, json_schem
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)  # built as parts of the file
 
 
 _Zone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]+$"), AfterValidator(known_zone)]
@@ -147,6 +147,7 @@ class _Policy(_Strict):
 
 
 class _File(_Strict):
+    model_config = ConfigDict(defer_build=False)
     people: dict[_Name, _Person] = Field(min_length=1, description="everybody who can be paged, by a short name")
     rotation: _Rotation = Field(description="who is on call, and when it changes")
     policies: dict[_Name, _Policy] = Field(
@@ -173,7 +174,7 @@ _STAND_INS: dict[At, Any] = {
 
 def parse_oncall(text: str, file: str) -> Oncall:
     """oncall.yaml, parsed. Raises BadDocument with every problem, unreachable people among them."""
-    draft = read_draft(text, file, _File, stand_ins=_STAND_INS)
+    draft = read_draft(text, file, _File, stand_ins=lambda: _STAND_INS)
     problems = [*draft.problems, *_disagreements(draft)]
     if problems or draft.value is None:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.line, problem.column)))

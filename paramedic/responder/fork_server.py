@@ -34,6 +34,7 @@ _LATE = (
     "anyio._backends._asyncio",
     "cryptography.x509",
     "encodings.idna",
+    "paramedic.transports.http_probe",
     "prefect._internal.observers",
     "prefect._internal.states",
     "prefect.concurrency._sync",
@@ -44,6 +45,7 @@ _LATE = (
     "rich._emoji_codes",
     "sqlalchemy.dialects.postgresql",
     "sqlalchemy.dialects.sqlite",
+    "xmlrpc.client",
 )
 
 

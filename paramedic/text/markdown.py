@@ -67,6 +67,8 @@ def parts(runbook: str) -> tuple[Part, ...]:
 
     A part ends at the next heading of its level or a higher one, and at the next part.
     """
+    if not runbook.strip():  # an incident that no runbook wants
+        return ()
     lines = runbook.split("\n")
     first = _prose_begins(lines)
     prose = lines[first:]

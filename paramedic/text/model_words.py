@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
@@ -11,6 +11,15 @@ from pydantic_core import CoreSchema, core_schema
 
 #: A path to a value: keys and places in lists.
 At = tuple[str | int, ...]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def built(model: type[Model]) -> type[Model]:
+    """The model, ready to read a document from any thread, where its configuration says `defer_build`."""
+    model.model_rebuild()
+    return model
 
 
 class LateShape:
@@ -22,8 +31,13 @@ class LateShape:
         raise NotImplementedError
 
     @classmethod
+    def shape_of(cls, _written: object) -> type[BaseModel]:
+        """The model by which this value is read: `shape()`, or one of only the keys that the value has, which costs less."""
+        return cls.shape()
+
+    @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(lambda value: cls.shape().model_validate(value))
+        return core_schema.no_info_plain_validator_function(lambda value: cls.shape_of(value).model_validate(value))
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

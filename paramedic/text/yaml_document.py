@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -169,9 +169,9 @@ def read(text: str, file: str, shape: type[Shape], *, first_line: int = 1) -> Sh
 
 
 def read_draft(
-    text: str, file: str, shape: type[Shape], *, first_line: int = 1, stand_ins: Mapping[At, Any] | None = None
+    text: str, file: str, shape: type[Shape], *, first_line: int = 1, stand_ins: Callable[[], Mapping[At, Any]] = dict
 ) -> Draft[Shape]:
-    """The YAML text, read as far as it can be. `stand_ins`: values for required parts that are wrong or missing.
+    """The YAML text, read as far as it can be. `stand_ins()`: values for required parts, asked where one is wrong or missing.
 
     Raises BadDocument where it is not YAML.
     """
@@ -189,7 +189,8 @@ def read_draft(
         problems += [
             _problem(fault, document, file, first_line, shape) for fault in faults if not missing.concerns(fault["loc"])
         ]
-        left_out = [(fault, missing.leave_out(fault, document, stand_ins or {})) for fault in faults]
+        filling = stand_ins()
+        left_out = [(fault, missing.leave_out(fault, document, filling)) for fault in faults]
         if not all(at for _, at in left_out):
             break
         missing.doubtful.update(at for fault, at in left_out if not _is_a_stray_key(fault, shape))

@@ -4,8 +4,6 @@ import ipaddress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import pycurl
-
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import spoken
 from paramedic.text.sanitize import one_line
@@ -21,7 +19,8 @@ def shown_chain(host: str, port: int, timeout: timedelta) -> list["Certificate"]
     handshake. Raises TemporaryError where none was shown in time, PermanentError where one is invalid or the host cannot
     be a name.
     """
-    # It takes a while to import, and every file that authors write loads this module; only a look pays.
+    # They take a while to import, and every file that authors write loads this module; only a look pays.
+    import pycurl
     from cryptography.x509 import load_pem_x509_certificate
 
     curl = pycurl.Curl()

@@ -3,7 +3,6 @@
 from paramedic.errors import PermanentError
 from paramedic.kinds.metric import EXCHANGE
 from paramedic.kinds.probing import Question, Seen, Written, measured
-from paramedic.transports import http_probe
 
 CHECK = ("health",)
 ABOUT = "one GET of the target's `health` in services.yaml, as `http://…`"
@@ -18,6 +17,8 @@ def subject(_written: Written) -> str:
 
 def look(question: Question) -> Seen:
     """Ask once. Raises PermanentError also where services.yaml names no address."""
+    from paramedic.transports import http_probe  # here: libcurl is needed for a look alone
+
     health = question.target.health
     if health is None:
         raise PermanentError(f"services.yaml names no health address for {question.target.id}")

@@ -3,7 +3,6 @@
 from paramedic.kinds.metric import EXCHANGE
 from paramedic.kinds.probing import Question, Seen, Written, measured
 from paramedic.text.address import host_and_port
-from paramedic.transports import http_probe
 
 CHECK = ("http://…", "https://…")
 ABOUT = "one GET: anything but a whole 2xx in time is an error"
@@ -18,4 +17,6 @@ def subject(written: Written) -> str:
 
 def look(question: Question) -> Seen:
     """Send one GET; `paramedic.remediation.probe_answer` decides what is failing and what is unknown."""
+    from paramedic.transports import http_probe  # here: libcurl is needed for a look alone
+
     return measured(http_probe.probe(question.where, question.timeout))

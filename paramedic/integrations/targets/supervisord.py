@@ -1,14 +1,12 @@
 """supervisord programs, by XML-RPC over its Unix socket or HTTP port."""
 
 import ipaddress
-import xmlrpc.client
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
-from xml.parsers.expat import ExpatError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -31,9 +29,6 @@ ANSWER_LIMIT = 4 * 1024 * 1024  # bytes; an answer about one supervisord's progr
 # Faults of supervisord's XML-RPC API (class Faults in supervisor/xmlrpc.py).
 SHUTDOWN_STATE = 6
 NOT_RUNNING = 70
-
-# What xmlrpc.client raises on bytes that are no answer.
-NOT_XMLRPC = (ExpatError, xmlrpc.client.Error, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
 def _filled_in_nowhere(address: str) -> str:
@@ -224,6 +219,8 @@ def _listens(target: Target) -> UnixSocket | TcpPort:
 
 def _request(target: Target, method: str, *params: object) -> bytes:
     """A whole HTTP/1.0 request, so that one send is the act and the answer ends with the connection."""
+    import xmlrpc.client  # here, and in `_returned`: every file that authors write loads this module; only a look pays
+
     body = xmlrpc.client.dumps(tuple(params), method).encode()  # type: ignore[arg-type] # lists and dicts of str and bool
     parts = urlsplit(target.address)
     lines = [
@@ -261,12 +258,22 @@ def _answer(line: Connection, deadline: float, target: Target) -> Any:
         )
     if status != [b"200"]:
         raise TemporaryError(f"the supervisord of {target.id} gave no whole answer: {one_line(str(head[:80]))}")
+    return _returned(body, target)
+
+
+def _returned(body: bytes, target: Target) -> Any:
+    """The value in the answer. Raises as `_answer`."""
+    import xmlrpc.client
+    from xml.parsers.expat import ExpatError
+
+    # What xmlrpc.client raises on bytes that are no answer.
+    no_xmlrpc = (ExpatError, xmlrpc.client.Error, ValueError, TypeError, LookupError, AttributeError, AssertionError)
     try:
         return xmlrpc.client.loads(body)[0][0]
     except xmlrpc.client.Fault as fault:
         says = f"the supervisord of {target.id} says {one_line(fault.faultString)}"
         raise (TemporaryError(says) if fault.faultCode == SHUTDOWN_STATE else PermanentError(says)) from fault
-    except NOT_XMLRPC as error:
+    except no_xmlrpc as error:
         raise TemporaryError(
             f"the supervisord of {target.id} answered what is no XML-RPC: {type(error).__name__}"
         ) from error

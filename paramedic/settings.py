@@ -324,13 +324,12 @@ def _file(file: Path, problems: list[str]) -> dict[str, Any]:
     if not os.path.lexists(file) and not os.environ.get(_CONFIG):  # a symlink that leads nowhere is a mistake
         return {}
     with contextlib.suppress(OSError):  # one that cannot be looked at cannot be read either
-        untrusted = file_ownership.complaint(file)
-        if untrusted is not None:
+        if (untrusted := file_ownership.complaint(file)) is not None:
             problems.append(f"{file}: is not read: {untrusted}")
             return {}
-    import tomllib  # here: most commands find no file
-
     try:
+        import tomllib  # here: most commands find no file
+
         return tomllib.loads(read_written(file))
     except Unreadable as error:
         problems.append(

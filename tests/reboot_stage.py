@@ -1,0 +1,67 @@
+"""A machine whose boot id and systemctl are the test's, for a real SSH server: no real one is rebooted."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ssh_servers import Sshd, running
+from whole_machine import FIRST
+
+#: In namespaces of the server's own: what it runs has the test's boot id and systemctl, and nobody else has.
+STAGE = """
+set -e
+mkdir -p /run/sshd
+mount --bind "$0/boot_id" /proc/sys/kernel/random/boot_id
+mount --bind "$0/systemctl" "$(command -v systemctl)"
+exec "$@"
+"""
+
+#: A reboot takes until the test lets the machine come back: until then it is only on its way.
+SYSTEMCTL = """#!/bin/sh
+f='{folder}'
+echo "$*" >> "$f/asked"
+case "$*" in
+*is-system-running*) cat "$f/system";;
+*show*) cat "$f/units";;
+*reboot*) [ ! -e "$f/no" ] || {{ echo 'Call to Reboot failed: Access denied' >&2; exit 1; }}
+echo stopping > "$f/system"; echo >> "$f/reboots";;
+esac
+"""
+
+
+class Stage:
+    """The machine: what its systemctl says, and its boot."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "boot_id").touch()
+        (folder / "systemctl").write_text(SYSTEMCTL.format(folder=folder))
+        (folder / "systemctl").chmod(0o755)
+        self.reset()
+
+    def reset(self) -> None:
+        for name in ("no", "reboots", "asked"):
+            (self.folder / name).unlink(missing_ok=True)
+        self.is_now(FIRST, "running")
+
+    def is_now(self, boot: str, system: str, app: str = "active running") -> None:
+        active, sub = app.split()
+        units = f"Id=app.service\nActiveState={active}\nSubState={sub}\nUnitFileState=enabled\n"
+        for name, text in (("boot_id", boot), ("system", system), ("units", units)):
+            (self.folder / name).write_text(f"{text}\n")  # in place: it is mounted
+
+    def reboots(self) -> int:
+        file = self.folder / "reboots"
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    def told_to_reboot(self) -> bool:
+        return self.reboots() > 0
+
+
+@contextmanager
+def server_of(require: Callable[[str], str], stage: Stage) -> Iterator[Sshd]:
+    """A server whose commands run on the machine."""
+    require("systemctl")
+    around = (require("unshare"), "--mount", "sh", "-c", f"mount -t tmpfs tmpfs /run\n{STAGE}", str(stage.folder))
+    with running(require, inside=around) as server:
+        yield server

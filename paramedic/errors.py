@@ -23,6 +23,10 @@ class MadeWorse(PermanentError):
     """After the change the target is worse than before it: it is undone where it can be, and nothing else is tried."""
 
 
+class WaitsForPeople(PermanentError):
+    """The change is made as far as Paramedic may make it, and people have to go on: nothing else is tried."""
+
+
 class BrokeElsewhere(PermanentError):
     """After the change the target is well and another one of its service is not: nothing else is tried, and people decide."""
 

@@ -6,7 +6,7 @@ from typing import cast
 from paramedic.change.guarded import Intent
 from paramedic.doors import reading
 from paramedic.doors.changing import changer, command, releases
-from paramedic.errors import PermanentError, Refused, TargetChanged, TemporaryError
+from paramedic.errors import PermanentError, Refused, TargetChanged, TemporaryError, WaitsForPeople
 from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.remediation.target import Identity
 from tasks.kinds import Change, changes
@@ -29,9 +29,11 @@ def roll_back(intent: Intent) -> Identity | None:
     """
     bad = intent.identity.revision or reading.releases(intent.target).current().id
     back = releases(intent.target, intent.within, act=intent.act)
+    if hasattr(back, "incident") and hasattr(back, "act"):
+        back.incident, back.act = intent.incident, intent.act or ""
     good = back.roll_back(bad, intent.last_look, approved=intent.approved)
     if reading.keeps_releases(intent.target):
-        intent.account.did = f"release {good} is current again"
+        intent.account.did = getattr(back, "did", "") or f"release {good} is current again"
         return _afterwards(intent)
     return _restarted_into(intent, good)
 
@@ -124,10 +126,12 @@ _STEPS: dict[Verb, Change] = {Verb.RESTART: restart, Verb.ROLL_BACK: roll_back, 
 def apply(remedy: Remedy, target: str) -> None:
     """Carry out one rung of the ladder. Returns also where it fails, or a crash loop overtakes it: the verification decides.
 
-    `remedy` is one of `runbook.remedies`. Otherwise it raises as every change does.
+    `remedy` is one of `runbook.remedies`. Otherwise it raises as every change does; WaitsForPeople ends the ladder.
     """
     try:
         _STEPS[remedy.verb](target, remedy)
+    except WaitsForPeople:
+        raise
     except (
         PermanentError,
         TargetChanged,

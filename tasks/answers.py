@@ -8,7 +8,15 @@ from prefect._internal.result_records import ResultRecord
 from prefect.client.schemas.objects import State, StateType
 
 from paramedic.change.run import Cancelled, GivenUp
-from paramedic.errors import BrokeElsewhere, CannotSee, MadeWorse, PermanentError, Refused, TargetChanged
+from paramedic.errors import (
+    BrokeElsewhere,
+    CannotSee,
+    MadeWorse,
+    PermanentError,
+    Refused,
+    TargetChanged,
+    WaitsForPeople,
+)
 from paramedic.incidents.outcome import Ending, Outcome
 from tasks.run_log import begin_step, last_words
 
@@ -54,6 +62,7 @@ _RAISED: tuple[tuple[type[Exception], str, StateType], ...] = (
     (TargetChanged, "TargetChanged", StateType.FAILED),
     (Refused, "Refused", StateType.FAILED),
     (CannotSee, "CannotSee", StateType.FAILED),
+    (WaitsForPeople, "WaitsForPeople", StateType.FAILED),
     (PermanentError, "Failed", StateType.FAILED),
     (Cancelled, "Cancelled", StateType.CANCELLED),
     (GivenUp, "GivenUp", StateType.COMPLETED),

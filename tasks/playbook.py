@@ -23,7 +23,15 @@ from paramedic.change import noted
 from paramedic.change.exclusive import AlreadyActed, claimed, happened, mark_of
 from paramedic.change.ladder import rungs_left, undo_for
 from paramedic.change.run import ACT_WITHIN, Cancelled, GivenUp, PlaybookRun, Proposed
-from paramedic.errors import BrokeElsewhere, CannotSee, MadeWorse, PermanentError, Refused, TemporaryError
+from paramedic.errors import (
+    BrokeElsewhere,
+    CannotSee,
+    MadeWorse,
+    PermanentError,
+    Refused,
+    TemporaryError,
+    WaitsForPeople,
+)
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.incidents.incident import name as incident_name
 from paramedic.incidents.outcome import Ending, Outcome
@@ -202,7 +210,7 @@ def outcome_of(story: Story, run: PlaybookRun) -> Outcome:
     except Refused as error:
         by_hand = f". By hand: {error.by_hand}" if error.by_hand else ""
         return hand_over(incident, because=f"{error.reason}{by_hand}", ending=Ending.REFUSED)
-    except CannotSee as error:
+    except (CannotSee, WaitsForPeople) as error:
         return hand_over(incident, because=str(error))
     except (TemporaryError, PermanentError) as error:  # written for people
         return hand_over(incident, because=f"the playbook cannot go on: {error}")

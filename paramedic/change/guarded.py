@@ -24,7 +24,7 @@ from paramedic.remediation.approval import Answer
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.health import Sight
 from paramedic.remediation.kill_switch import TAG
-from paramedic.remediation.remedy import Remedy
+from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.remediation.target import Identity, Target
 from paramedic.store import StoreUnavailable, Tx, acts, approvals, evidence, intents
 from paramedic.store.acts import Act
@@ -63,6 +63,7 @@ class Intent:
     account: Account = field(default_factory=Account)
     asked: Asked | None = None  # what the runbook asks of it, filled in from the incident's alerts
     alerts: Callable[[], Sequence[Alert]] = tuple  # the incident's alerts that fire: data
+    incident: str = ""  # UUID/INC-42
 
 
 #: What touches the target, and returns the identity that it has afterwards, None if that is not known. It calls
@@ -90,7 +91,8 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
         raise Refused(f"after the wait it is no longer seen failing: {health.why}")
     identity = reading.identity(run.target)
     asked = asked_of(run, remedy)
-    deadline = reading.time_for(run.target, remedy.offered, at_least=run.settings.act_deadline)
+    slow = remedy.offered or ("rollback" if remedy.verb is Verb.ROLL_BACK else None)
+    deadline = reading.time_for(run.target, slow, at_least=run.settings.act_deadline)
     until = boottime() + deadline.total_seconds()
     act = _intend(run, keeper, name, remedy, identity, deadline, asked)
     kill_point("intent_written", target)
@@ -104,7 +106,8 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
     account, mark = Account(), act.mark(run.store.uuid)
     try:
         approved, alerts = _approved(run, remedy), partial(firing_alerts, run)
-        intent = Intent(run.target, remedy, approved, identity, last_look, within, mark, account, asked, alerts)
+        ref = f"{run.store.uuid}/{run.incident.id}"
+        intent = Intent(run.target, remedy, approved, identity, last_look, within, mark, account, asked, alerts, ref)
         after = step(intent)
     except (Refused, TemporaryError) as error:
         _write_outcome(run, act, account, result="not_sent", why=f"nothing was sent: {error}")

@@ -26,18 +26,22 @@ from paramedic.text.yaml_document import BadDocument
 def pinned_and_current(run: PlaybookRun, remedy: Remedy) -> tuple[Guardrails, Guardrails]:
     """The limits of the incident's own runbook version, and those of the current file.
 
-    A release that nobody marked as reversible is crossed only with a person's approval. Reads files, so never inside a
-    transaction. From here on the target counts as well only by the conditions of both versions. Raises StoreUnavailable,
-    and PermanentError where a roll-back finds its release folder out of order.
+    A release that nobody marked as reversible is crossed only with a person's approval, unless a person merges the roll-back.
+    Reads files, so never inside a transaction. From here on the target counts as well only by the conditions of both
+    versions. Raises StoreUnavailable, and PermanentError where a roll-back finds its release folder out of order.
     """
     of_ladder = remedy.undoes or remedy  # what allows a remedy allows to undo it
     current, today = current_limits(run.settings, run.store, run.incident, run.own, run.target, of_ladder)
     pinned = replace(run.runbook.guardrails.of(of_ladder), site=current.site)
     if today is not None:
         run.runbook = proof_of_both(run.own, today)
-    if remedy.verb is Verb.ROLL_BACK and reading.releases(run.target).current().reversible is None:
+    if remedy.verb is Verb.ROLL_BACK and not reading.merged_by_people(run.target) and _unmarked(run.target):
         return pinned.asking_from(Severity.WARNING), current
     return pinned, current
+
+
+def _unmarked(target: Target) -> bool:
+    return reading.releases(target).current().reversible is None
 
 
 def current_limits(  # noqa: PLR0917 - who asks, what for

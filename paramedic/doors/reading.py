@@ -202,17 +202,24 @@ def identity(target: Target) -> Identity:
 
 
 def mark(target: Target, act: str) -> Mark | None:
-    """What the target's machine itself knows of the act with this id; None where its transport leaves no marks.
+    """What the target's machine, or where its kind looks, itself knows of the act with this id; None where nobody does.
 
-    Once it was asked, an act that had not begun cannot begin. Raises TemporaryError or PermanentError.
+    Once a machine was asked, an act that had not begun cannot begin. Raises TemporaryError or PermanentError.
     """
     must_be_closed("a machine is asked what became of a change")
-    return transport(target).mark(act)
+    way, asks = transport(target), getattr(kind_of(target), "mark", None)
+    return way.mark(act) if asks is None else cast("Mark | None", asks(target, way, act))
 
 
 def keeps_releases(target: Target) -> bool:
     """Whether the target's own owner keeps its releases, and replaces what runs when it goes back to one."""
     return hasattr(kind_of(target), "Releases")
+
+
+def merged_by_people(target: Target) -> bool:
+    """Whether a roll-back of the target changes nothing before a person has merged it."""
+    asks = getattr(kind_of(target), "merged_by_people", None)
+    return asks is not None and bool(asks(target))
 
 
 def undoable(target: Target) -> Collection[str]:

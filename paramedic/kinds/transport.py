@@ -238,10 +238,13 @@ class Mark:
 
     state: MarkState
     code: int | None = None  # the exit code of its program, once it ran to its end
+    where: str = ""  # in words, where it is no program's
 
     @property
     def words(self) -> str:
         """What the mark says, for people."""
+        if self.where:
+            return self.where
         return f"its mark there says: {self.state}" + ("" if self.code is None else f", with exit code {self.code}")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paramedic.kubernetes.workload import Workload
+from paramedic.remediation.target import Target
 from paramedic.text.sanitize import one_line
 
 
@@ -16,6 +17,7 @@ class Owner:
     words: str
     roll_back: str
     scale: str
+    sync: str = ""  # what makes it look at its repository at once
 
 
 def of(workload: Workload) -> Owner | None:
@@ -26,6 +28,20 @@ def of(workload: Workload) -> Owner | None:
         or _flux(labels)
         or _helm(workload, labels, annotations)
         or _operator(workload)
+    )
+
+
+def of_target(target: Target, workload: Workload) -> Owner | None:
+    """The owner of the target's workload: as `of`, or where the cluster names none, as services.yaml says (`owner: gitops`)."""
+    found = of(workload)
+    if found is not None or getattr(target.words, "owner", None) is None:
+        return found
+    repository = getattr(target.words, "repository", None)
+    where = "its repository" if repository is None else f"{repository.path} of {repository.url}"
+    return Owner(
+        words="a GitOps controller (services.yaml)",
+        roll_back=f"revert the last commit to {where}",
+        scale=f"change `replicas` in {where}",
     )
 
 
@@ -48,6 +64,7 @@ def _argo(workload: Workload, labels: Mapping[str, Any], annotations: Mapping[st
         roll_back=f"argocd app set {quoted} --sync-policy none && argocd app history {quoted}, "
         f"then argocd app rollback {quoted} ID; or revert the commit",
         scale=f"change `replicas` in the repository of {one_line(app)}, then argocd app sync {quoted}",
+        sync=f"argocd app sync {quoted}",
     )
 
 
@@ -69,6 +86,7 @@ def _flux(labels: Mapping[str, Any]) -> Owner | None:
             words=f"Flux ({thing} {one_line(str(namespace))}/{one_line(str(name))})",
             roll_back=f"{go_on}; or flux suspend {thing} {at} and roll back by kubectl",
             scale=f"change `replicas` in its repository, then flux reconcile {thing} {at} --with-source",
+            sync=f"flux reconcile {thing} {at} --with-source",
         )
     return None
 

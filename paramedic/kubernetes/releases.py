@@ -113,12 +113,8 @@ def shown(group: Group) -> Release:
 def judged(target: Target, workload: Workload, found: list[Group], expected: str, *, approved: bool) -> Group:
     """The release to go back to from `expected`. Raises Refused."""
     refuse(target, workload)
-    now = current(found)
-    if expected not in (now.id, workload.revision):
-        raise Refused(f"{target.id} has revision {now.id} now, and {expected} was judged")
+    judged_current(target, workload, found, expected)
     by_hand = by_kubectl(workload, "rollout history")
-    if now.rolled_back_to:
-        raise Refused(f"{target.id} was rolled back to {now.id}: a roll-back is never rolled back", by_hand=by_hand)
     good = before(workload, found, approved=approved)
     crossed = [group for group in found if group.last.number > good.last.number]
     marks = {group.last.number: _said(group.marks, REVERSIBLE) for group in crossed}
@@ -136,9 +132,20 @@ def judged(target: Target, workload: Workload, found: list[Group], expected: str
     return good
 
 
+def judged_current(target: Target, workload: Workload, found: list[Group], expected: str) -> Release:
+    """The release that it has, whichever way it goes back. Raises Refused where it is another, or a roll-back led to it."""
+    now = current(found)
+    if expected not in (now.id, workload.revision):
+        raise Refused(f"{target.id} has revision {now.id} now, and {expected} was judged")
+    if now.rolled_back_to:
+        by_hand = by_kubectl(workload, "rollout history")
+        raise Refused(f"{target.id} was rolled back to {now.id}: a roll-back is never rolled back", by_hand=by_hand)
+    return now
+
+
 def refuse(target: Target, workload: Workload) -> None:
     """Raises Refused where a roll-back would be undone by who owns the workload, would replace no pod, or is somebody's."""
-    owner = ownership.of(workload)
+    owner = ownership.of_target(target, workload)
     if owner is not None:
         raise Refused(
             f"{target.id} is owned by {owner.words}: a roll-back past it would be undone, or break its record",

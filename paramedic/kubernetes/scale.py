@@ -114,7 +114,7 @@ def _kept(now: Workload) -> Mapping[str, Any]:
 def _refuse(target: Target, now: Workload, api: Api, *, to: int) -> None:
     """Raises Refused where somebody else says how many pods it has: a person at work, an autoscaler, an owner."""
     refuse_unfit(target, now)
-    if (owner := ownership.of(now)) is not None:
+    if (owner := ownership.of_target(target, now)) is not None:
         raise Refused(f"{target.id} is owned by {owner.words}, which would undo it", by_hand=owner.scale)
     try:
         autoscaler = _autoscaler(api, now)

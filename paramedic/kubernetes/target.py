@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from paramedic.alerts.alert import Alert
 from paramedic.errors import PermanentError, Refused
 from paramedic.kinds.cluster import cluster_of
 from paramedic.kinds.transport import Transport
-from paramedic.kubernetes import pods, releases, restart, rights, rollout, scale
+from paramedic.kubernetes import gitops, gitops_repository, pods, releases, restart, rights, rollout, scale
 from paramedic.kubernetes.api import Api
 from paramedic.kubernetes.change import Fence, Order
 from paramedic.kubernetes.eviction import Asked, Eviction, chosen
 from paramedic.kubernetes.scale import Bounds
 from paramedic.kubernetes.workload import Form, Place, Workload, read
+from paramedic.machine.clock import boottime
 from paramedic.remediation.quorum import WrittenQuorum
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Identity, Target
@@ -41,6 +42,18 @@ class Words(BaseModel):
     pod_label: Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,99}$")] = Field(
         default="pod", description="the label by which alerts name one of its pods: exported_pod"
     )
+    owner: Literal["gitops"] | None = Field(
+        default=None, description="gitops: Argo CD, Flux or the like brings it to what a repository says"
+    )
+    repository: gitops_repository.Words | None = Field(
+        default=None, description="where a roll-back is a revert, on a branch"
+    )
+
+    @model_validator(mode="after")
+    def _owned(self) -> Self:
+        if self.repository is not None and self.owner is None:
+            raise ValueError("a `repository` belongs to `owner: gitops`")
+        return self
 
 
 class ScalableWords(Words):
@@ -91,10 +104,12 @@ class Changer:
 
     def __init__(self, target: Target, transport: Transport, total_timeout: timedelta = timedelta(seconds=30)) -> None:
         self._target = target
+        self._transport = transport
         self._api = api(target, transport)
         self._place = Place.of(self.form, target)
         self._total = total_timeout
         self.alerts: Sequence[Alert] = ()
+        self.incident, self.act = "", ""  # what a revert is made for
         self.did = ""
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
@@ -111,14 +126,37 @@ class Changer:
 
         Nothing has to be restarted: the controller replaces the pods. Refused: it is owned by another tool, paused, rolled back
         already, has no release to go back to, or would cross one that may not be crossed. Other errors as at `restart`.
+
+        Where services.yaml names the repository of a GitOps controller, nothing is asked of the cluster: the last change there is
+        reverted on a branch (`gitops.Revert`), and the controller is waited for. WaitsForPeople where it does not come.
         """
         now = read(self._api, self._place)
+        if (words := gitops_repository.repository(self._target)) is not None:
+            return self._reverted(words, now, expected, last_look, approved=approved)
         good = releases.judged(self._target, now, releases.groups(self._api, now), expected, approved=approved)
         try:
             self._rolled(releases.order(self._target, good), now.identity, last_look)
         except PermanentError as error:
             raise PermanentError(f"{error}{releases.after_words(now)}") from error
         return str(good.last.number)
+
+    def _reverted(
+        self,
+        words: gitops_repository.Words,
+        now: Workload,
+        expected: str,
+        last_look: Callable[[], None],
+        *,
+        approved: bool,
+    ) -> str:
+        deadline = boottime() + self._total.total_seconds()
+        current = releases.judged_current(self._target, now, releases.groups(self._api, now), expected)
+        because = gitops.Because(self.incident, self.act)
+        revert = gitops.Revert(self._target, words, because, deadline)
+        pushed = revert.push(self._transport, current, last_look, approved=approved)
+        done = revert.brought(self._api, now, pushed)
+        self.did = f"{pushed.words}; {self._target.id} has another template since, revision {done.revision}"
+        return str(done.revision)
 
     def scale(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
         """Give the workload another number of pods, within the bounds of services.yaml; returns it as it is then.
@@ -176,6 +214,7 @@ class Releases:
 
     def __init__(self, target: Target, transport: Transport) -> None:
         self._target = target
+        self._transport = transport
         self._api = api(target, transport)
         self._place = Place.of(self.form, target)
 
@@ -194,6 +233,9 @@ class Releases:
 
     def obstacles(self) -> list[str]:
         """What would keep a roll-back from being carried out now. Raises as `current` does."""
+        if gitops_repository.repository(self._target) is not None:
+            why = gitops.obstacle(self._target, self._transport)
+            return [] if why is None else [f"a revert cannot be pushed: {why}"]
         missing = list(rights.lacking(self._api, self._place, rights.needed(self.form, "rollback")))
         try:
             releases.refuse(self._target, self._found()[0])

@@ -12,12 +12,14 @@ import httpx
 
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.kinds.cluster import Reply
+from paramedic.kinds.repository import RepositoryAccess
 from paramedic.kinds.transport import KEPT, Command, Connection, Ended, Folder, Processes, TcpPort, UnixSocket
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.host import Host, KubernetesAccess
 from paramedic.text.sanitize import one_line
 from paramedic.transports import http_deadline, kubernetes_config, postgresql
+from paramedic.transports.git import Git
 from paramedic.transports.kubernetes_config import Way
 
 #: A retry that the server asks for later than this is not waited for. Seconds.
@@ -129,6 +131,10 @@ class Kubernetes:
     def database(self, address: str, deadline: float) -> postgresql.Session:
         """Open a session with a PostgreSQL server from here. One on this machine is none of the cluster's."""
         return postgresql.connect_elsewhere(address, deadline, self._host.name)
+
+    def repository(self, access: RepositoryAccess) -> Git:
+        """The git repository that the cluster's controllers deploy from, asked from here."""
+        return Git(access)
 
     def folder(self, path: str) -> AbstractContextManager[Folder]:  # noqa: ARG002
         """Raises PermanentError."""

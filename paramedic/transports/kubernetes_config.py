@@ -10,7 +10,6 @@ import binascii
 import ipaddress
 import os
 import ssl
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from paramedic.errors import PermanentError
 from paramedic.remediation.host import KubernetesAccess
 from paramedic.text.redaction import remember
 from paramedic.text.sanitize import one_line
+from paramedic.transports.private_file import must_be_private
 
 #: Where a pod finds its service account, and the variables that lead it to the API server.
 POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -104,7 +104,7 @@ def way(access: KubernetesAccess) -> Way:
     if access.kubeconfig is None:
         return _of_the_pod()
     file = Path(access.kubeconfig)
-    _private(file)
+    must_be_private(file)
     try:
         found = _File.model_validate(YAML(typ="safe", pure=True).load(_text(file)))
     except YAMLError as error:
@@ -252,13 +252,3 @@ def _text(path: Path) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         raise PermanentError(f"{path} is no text") from error
-
-
-def _private(file: Path) -> None:
-    """Raises PermanentError where other users can read the file: a token or a key in it logs in as Paramedic."""
-    try:
-        others = stat.S_IMODE(file.stat().st_mode) & 0o077
-    except OSError as error:
-        raise PermanentError(f"{file} cannot be read: {error.strerror}") from error
-    if others:
-        raise PermanentError(f"other users can read {file}, by which Paramedic logs in: `chmod 600 {file}`")

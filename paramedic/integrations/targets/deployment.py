@@ -1,6 +1,6 @@
 """Deployments of Kubernetes: `deployment: {name: tracking-api, namespace: shop}` on a host that is a cluster."""
 
-from paramedic.kubernetes import evidence, target
+from paramedic.kubernetes import evidence, gitops, gitops_repository, target
 from paramedic.kubernetes.workload import DEPLOYMENT, is_another, is_up
 
 LABEL = "deployment"
@@ -13,6 +13,9 @@ name_of = target.name_of
 address_of = target.address_of
 is_remote = target.is_remote
 needs = target.needs
+time_for = gitops.time_for
+mark = gitops.mark
+merged_by_people = gitops_repository.merged_by_people
 running = is_up
 restarted = is_another
 

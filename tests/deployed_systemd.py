@@ -36,8 +36,11 @@ mount --bind "$folder/default" /etc/default
 """
 
 
-def install(folder: Path) -> dict[str, str]:
-    """Lay it out in the folder of a systemd that is to be started; returns the settings that the unit is given."""
+def install(folder: Path, **more: str) -> dict[str, str]:
+    """Lay it out in the folder of a systemd that is to be started; returns the settings that the unit is given.
+
+    `more` is given to it too. Its data folder is `srv/data` in that folder, and /srv/paramedic/data to itself.
+    """
     if Path(sys.prefix) != ROOT / ".venv":
         missing(f"Python runs from {sys.prefix}, and not from the checkout's .venv")
     packages = sysconfig.get_path("purelib")
@@ -49,7 +52,7 @@ def install(folder: Path) -> dict[str, str]:
     }.items():
         (folder / name).write_text(f"{Path('/etc', name).read_text()}{line}\n")
     _venv(folder / "venv")
-    ports = {"PARAMEDIC_PORT": str(free_port()), "PREFECT_SERVER_API_PORT": str(free_port())}
+    ports = {"PARAMEDIC_PORT": str(free_port()), "PREFECT_SERVER_API_PORT": str(free_port())} | more
     environment = folder / "default" / "paramedic"
     environment.parent.mkdir()
     library = {"LD_LIBRARY_PATH": "/opt/python/lib"}  # a Python that was built for another folder finds its own there

@@ -98,6 +98,21 @@ def test_no_container_may_gain_a_right_or_write_to_its_root() -> None:
     assert "HEALTHCHECK" in IMAGE
 
 
+def test_prefect_copies_its_pages_where_it_may_write() -> None:
+    """It does so at its start, beside its code if nobody says where; without them it goes on, and serves no UI."""
+    prefect = composed()["services"]["prefect"]
+    config = next(
+        each["data"] for each in manifests() if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", "prefect")
+    )
+    pod = next(pod for name, pod in pods() if name == "prefect")
+    writable = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    for folder, folders in (
+        (prefect["environment"]["PREFECT_SERVER_UI_STATIC_DIRECTORY"], {*prefect["tmpfs"], *prefect["volumes"]}),
+        (config["PREFECT_SERVER_UI_STATIC_DIRECTORY"], writable),
+    ):
+        assert str(Path(folder).parent) in folders
+
+
 def test_only_the_responder_speaks_to_the_api_server_and_its_account_is_the_one_of_the_role() -> None:
     tokens = {name: pod["automountServiceAccountToken"] for name, pod in pods()}
     assert [name for name, has in tokens.items() if has] == ["responder"]

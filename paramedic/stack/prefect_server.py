@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import importlib
+import importlib.util
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -65,6 +66,10 @@ _YOUNG = 5_000
 _Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 
+#: Prefect's own variable for the folder of its pages. Without one that it may write to it goes on, and serves none.
+_UI_FOLDER = "PREFECT_SERVER_UI_STATIC_DIRECTORY"
+
+
 def server_env(home: Path) -> dict[str, str]:
     """The environment of the server and every client: its own home, and no telemetry."""
     return {
@@ -77,4 +82,14 @@ def server_env(home: Path) -> dict[str, str]:
         "PREFECT_SERVER_UI_API_URL": "/api",  # of wherever the page came from: through a tunnel too
         "PREFECT_CLI_WRAP_LINES": "false",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "https://none.invalid",  # Prefect's default is every origin
+        **_ui_folder(home),
     }
+
+
+def _ui_folder(home: Path) -> dict[str, str]:
+    """Where Prefect may write its pages as it serves them, if it may not beside its code, as under ProtectSystem=strict."""
+    spec = importlib.util.find_spec("prefect")
+    if spec is None or spec.origin is None or _UI_FOLDER in os.environ:
+        return {}
+    beside = Path(spec.origin).parent / "server"
+    return {} if os.access(beside, os.W_OK) else {_UI_FOLDER: str(home / "ui")}

@@ -203,7 +203,8 @@ class Driver:
                     for entry in stored_trail.entries(tx, incident=incident.number)
                 ]
             lines += [f"run {run['id']} of {run['created']}: {run['state']}" for run in self.flow_runs(incident)]
-        log = (self.folder / "data" / "logs" / "responder.log").read_text(errors="replace").splitlines()
+        logs = self.folder.glob("**/logs/responder.log")  # of each machine
+        log = [line for path in logs for line in path.read_text(errors="replace").splitlines()]
         return "\n".join(lines + [line for line in log[-400:] if " | " in line][-60:])
 
     def acts_of(self, incident: Incident) -> list[acts.Act]:

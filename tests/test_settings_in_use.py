@@ -64,7 +64,7 @@ ELSEWHERE = {
     "clock_skew": "change/test_roll_back_on_cause.py",
     "control_probes": "tasks/test_scheduled.py",
     "data": "catalog/test_library.py",
-    "flows": "cli/test_playbook_command.py",
+    "flows": "catalog/test_library.py",
     "gateway_hosts": "gateway/test_hosts.py",
     "gateway_tokens": "gateway/test_readiness.py",
     "gateway_url": "stack/test_some_roles.py",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.catalog.library import _made, library_in_force, open_library
+from paramedic.catalog.library import Library, _made, library_in_force, open_library
 from paramedic.catalog.runbook import Mode
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.intake.intake import Intake
@@ -36,6 +36,22 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def store(store_url: str) -> Store:
     return Store(store_url)
+
+
+@pytest.mark.parametrize("opened", [open_library, library_in_force])
+def test_a_runbook_may_name_a_playbook_of_the_folder_that_the_settings_name(
+    settings: Settings, tmp_path: Path, opened: Callable[[Settings], Library]
+) -> None:
+    file = _file(settings)
+    file.write_text(file.read_text().replace("playbook: restart-service", "playbook: our-restart"))
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    (flows / "our_restart.py").write_text("def our_restart(): ...\n")
+    [problem] = opened(settings).problems
+    assert "there is no 'our-restart'" in problem.what
+    library = opened(settings.model_copy(update={"flows": flows}))
+    assert library.problems == ()
+    assert library.runbooks[NAME].playbook == "our-restart"
 
 
 def _file(settings: Settings) -> Path:

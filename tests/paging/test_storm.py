@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from paramedic import keys
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.messages import signed_link
+from paramedic.paging.delivery import Delivery
 from paramedic.settings import Settings
 from paramedic.store import Store, lifecycle, messages
 from paramedic.store.tables import messages as table
@@ -63,6 +65,27 @@ def test_a_storm_is_a_few_messages_with_the_critical_first_and_each_incident_is_
     alone = {int(found[1]) for subject in postbox.subjects if (found := re.search(r"\(INC-(\d+)\)$", subject))}
     assert alone | listed == {*warnings, critical}
     assert pager.deliver_due() == 0
+
+
+def test_a_person_gets_as_many_letters_a_minute_as_the_settings_say(
+    timed: Store, paging: Paging, postbox: Postbox
+) -> None:
+    storm(timed, 8, Severity.CRITICAL)
+    assert paging(messages_a_minute=3).deliver_due() == 8
+    assert len(postbox.letters) == 3, "two alone, and the others in one"
+
+
+def test_what_another_process_sent_since_the_look_counts_as_the_settings_say(
+    timed: Store, paging: Paging, postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storm(timed, 3, Severity.CRITICAL)
+    assert paging(messages_a_minute=3).deliver_due() == 3
+    assert len(postbox.letters) == 3
+    look = Delivery._look
+    monkeypatch.setattr(Delivery, "_look", lambda self: look(self) and Counter())  # as before the other's three
+    storm(timed, 1, Severity.CRITICAL, host="db")
+    assert paging(messages_a_minute=3).deliver_due() == 0
+    assert len(postbox.letters) == 3
 
 
 def test_a_digest_lists_the_worst_first_and_says_how_many_there_are(

@@ -105,6 +105,16 @@ def test_each_thing_goes_when_its_time_is_over_and_not_before(timed: Store, cloc
     assert prune(timed, settings).sealable > 0
 
 
+def test_entries_of_the_trail_wait_to_be_sealed_when_they_are_as_old_as_it_says_and_not_before(
+    timed: Store, clock: Clock, settings: Settings
+) -> None:
+    over(timed, handed_over(timed))
+    clock.advance(30 * DAY - timedelta(minutes=2))
+    assert prune(timed, settings).sealable == 0
+    clock.advance(timedelta(minutes=3))
+    assert prune(timed, settings).sealable > 0
+
+
 def test_what_an_open_incident_needs_stays_however_old(timed: Store, clock: Clock, settings: Settings) -> None:
     incident = handed_over(timed)
     seen(timed, incident)

@@ -59,14 +59,9 @@ def ask(
         )
         .returning(approvals.c.id)
     ).scalar_one()
-    asked = get(tx, number)
-    _append_to_trail(
-        tx,
-        asked,
-        actor=f"run:{flow_run}",
-        reason=f"{asked.what} needs a person's approval until {iso(asked.expires_at)}",
-        content={"touches": touches} if touches else None,
-    )
+    asked, content = get(tx, number), {"touches": touches} if touches else None
+    reason = f"{asked.what} needs a person's approval until {iso(asked.expires_at)}"
+    _append_to_trail(tx, asked, actor=f"run:{flow_run}", reason=reason, content=content)
     messages.queue_approval(tx, incident=incident, policy=policy, severity=severity)
     return asked
 

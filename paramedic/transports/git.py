@@ -212,7 +212,7 @@ class Git:
         if change.parent is None:
             return 0
         words = ("--no-renames", "-r", "--shortstat", change.parent, change.id, "--", path)
-        found = re.search(r"(\d+) files? changed", self._local("diff-tree", *words, deadline=deadline).output)
+        found = re.match(r" (\d+) files? changed", self._local("diff-tree", *words, deadline=deadline).output)
         return int(found[1]) if found else 0
 
     def _entry(self, commit: str, path: str, deadline: float) -> tuple[str, str, str] | None:

@@ -35,11 +35,13 @@ from paramedic.errors import (
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.incidents.incident import name as incident_name
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.kinds.transport import Mark
 from paramedic.machine import parent_death
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
 from paramedic.remediation.proposal import Proposal
 from paramedic.store import StoreUnavailable, acts, attempts, incidents, lifecycle, runbook_versions
+from paramedic.store.acts import Act
 from paramedic.text.redaction import hush_logging
 from paramedic.text.sanitize import one_line
 from tasks import run_cache
@@ -267,12 +269,15 @@ def _settle(run: PlaybookRun, before: AlreadyActed) -> Outcome | None:
     """Verify what an earlier attempt did, or may have done; nothing is repeated.
 
     None where it did not help, its outcome is known, and the ladder has rungs that were never tried: the story goes on.
+    A change that was under way at the first look is seen by the second one; what was well before that proves nothing of it.
     """
     with claimed(run, run.incident.target):
-        mark = mark_of(run, before.act)
-        took_place = happened(run, before.act, mark)
+        mark, took_place = _what_became_of(run, before.act)
         try:
             healthy = stays_healthy(run.incident, run.runbook)
+            if healthy and not took_place:
+                mark, took_place = _what_became_of(run, before.act)
+                healthy = not took_place or stays_healthy(run.incident, run.runbook)
         except CannotSee as error:
             return hand_over(run.incident, because=f"{before.act.words} was not repeated; {error}")
     if healthy and took_place:
@@ -285,6 +290,12 @@ def _settle(run: PlaybookRun, before: AlreadyActed) -> Outcome | None:
         run.incident,
         because=f"{before.act.words} was not repeated{unsettled}; the target is {'well' if healthy else 'still failing'}",
     )
+
+
+def _what_became_of(run: PlaybookRun, act: Act) -> tuple[Mark | None, bool]:
+    """The act's mark on the target's machine, and whether it has taken place by now. Raises Cancelled."""
+    mark = mark_of(run, act)
+    return mark, happened(run, act, mark)
 
 
 def _state(outcome: Outcome) -> PrefectState[Any]:

@@ -52,10 +52,13 @@ class Story:
     asked: list[str] = field(default_factory=list)  # the mails that asked, whole
 
     def __post_init__(self) -> None:
-        self.books = self.folder / "runbooks"
-        self.books.mkdir()
-        (self.books / "oncall.yaml").write_text(PEOPLE)
-        self.store = Store(migrated(self.folder / "store.db"))
+        self.books, file = self.folder / "runbooks", self.folder / "store.db"
+        self.url = f"sqlite:///{file}"
+        if not self.books.exists():  # else it is one that another process has begun
+            self.books.mkdir()
+            (self.books / "oncall.yaml").write_text(PEOPLE)
+            migrated(file)
+        self.store = Store(self.url)
         self.settings = Settings(
             data=self.folder, runbooks=self.books, smtp_url=self.postbox.url, mail_from="paramedic@example.org"
         )
@@ -82,6 +85,10 @@ class Story:
                 tx, received, service=place.service, target=place.target, policy="default", reason=place.why, plan=plan
             ).number
             assert attempts.begin_attempt(tx, self.number, 1, flow_run="run-1") is None
+        return self.goes_on()
+
+    def goes_on(self) -> Outcome:
+        """Its newest attempt works on the incident to its end, with the answer of whoever it asks."""
         with suppress(Pause):
             return self._worked_on()
         self._answered()
@@ -96,7 +103,12 @@ class Story:
         library = open_library(self.settings)
         incident = self.incident
         run: PlaybookRun = playbook_run(
-            self.store, self.settings, incident, library.runbooks["ill"], library.services.targets[incident.target]
+            self.store,
+            self.settings,
+            incident,
+            library.runbooks["ill"],
+            library.services.targets[incident.target],
+            attempt=incident.attempt,
         )
         story: Any = restore_service.fn.story  # type: ignore[attr-defined]
         with working_on(run):

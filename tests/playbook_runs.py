@@ -35,8 +35,9 @@ def playbook_run(
     at: Target,
     *,
     ask_cancelled: AskCancelled = not_cancelled,
+    attempt: int = 1,
 ) -> PlaybookRun:
-    """The run `run-1`, the incident's first attempt."""
+    """The run `run-1`, the incident's first attempt, or a later one's."""
     return PlaybookRun(
         settings=settings,
         store=store,
@@ -44,8 +45,8 @@ def playbook_run(
         incident=incident,
         runbook=runbook,
         target=at,
-        attempt=1,
-        flow_run="run-1",
+        attempt=attempt,
+        flow_run=f"run-{attempt}",
         ask_cancelled=ask_cancelled,
     )
 

@@ -10,13 +10,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
-from sqlalchemy.pool import Pool
-
 from paramedic.machine import liveness
 from paramedic.machine.parent_death import module
 from paramedic.stack.prefect_edge import SETTING, Edge
-from paramedic.stack.prefect_sqlite_lock import serialize_sqlite_writes
 from paramedic.stack.prefect_write_queue import WriteQueue
 
 
@@ -28,11 +24,9 @@ def server_command(port: int) -> list[str]:
 def create_app() -> Any:
     """Prefect's application behind the edge; a call that waits too long for SQLite's lock gets a 503, and is retried."""
     gc.disable()  # until it has started: what is loaded until then stays
-    server = importlib.import_module(
-        "prefect.server.api.server"
-    )  # by name: it takes seconds, and the server alone needs it
-    serialize_sqlite_writes(Engine, Pool)
-    app = server.create_app()
+    # By name: they take seconds, and the server alone needs them.
+    importlib.import_module("paramedic.stack.prefect_sqlite").use_fair_sqlite()
+    app = importlib.import_module("prefect.server.api.server").create_app()
     app.add_middleware(WriteQueue)
     app.router.lifespan_context = _uncollected(app.router.lifespan_context)
     login, ui_url = os.environ.get("PREFECT_SERVER_API_AUTH_STRING"), os.environ.get(SETTING)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from paramedic.cli.one_incident import incident_of
 from paramedic.cli.opened import number_of, opened
 from paramedic.cli.output import AsJson, Data, Limit, Negative, console, safe, say_json, table
 from paramedic.machine.clock import iso
@@ -41,6 +42,8 @@ def list_(
     number = None if incident is None else number_of(incident)
     with store.read() as tx:
         rows = inbox.listed(tx, states=state or (), incident=number, limit=limit, before=before)
+        if number is not None and not rows:
+            incident_of(tx, number)
     if as_json:
         say_json(rows)
         return

@@ -12,6 +12,7 @@ from paramedic import keys
 from paramedic.audit import chain, verification
 from paramedic.audit.chain import Checkpoint
 from paramedic.audit.verification import Fault, Verification
+from paramedic.cli.one_incident import incident_of
 from paramedic.cli.opened import number_of, opened
 from paramedic.cli.output import (
     AsJson,
@@ -51,6 +52,8 @@ def show(
     number = number_of(incident) if incident else None
     with store.read() as tx:
         entries = list(stored_trail.entries(tx, incident=number, after=after, limit=limit))
+        if number is not None and not entries:
+            incident_of(tx, number)
         sealed = seals.newest(tx)
     if as_json:
         say_json([{name: getattr(entry, name) for name in chain.Entry.__slots__} for entry in entries])

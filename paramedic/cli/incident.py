@@ -52,7 +52,7 @@ def approve(
         found = incident_of(tx, number)
         asked = approvals.newest(tx, number)
         if asked is None:
-            raise Negative(f"{found.id} asks for no approval")
+            raise Negative(f"{found.id} asks for no approval; it is {found.state.value.replace('_', ' ')}")
         done = approvals.decide(tx, asked.id, granted=not deny, by=by, how="command line")
     if isinstance(done, str):
         raise Negative(done)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from paramedic.alerts.alert import Severity
+from paramedic.cli.lazy_group import loaded
 from paramedic.cli.one_incident import fields_of
 from paramedic.cli.opened import number_of, opened
 from paramedic.cli.output import AsJson, Data, Limit, console, safe, say_json, table
@@ -31,8 +32,8 @@ def list_(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """The newest first."""
-    _, store = opened(data)
+    """The newest first. A service that neither services.yaml lists nor an incident had is refused."""
+    settings, store = opened(data)
     with store.read() as tx:
         found = incidents.listed(
             tx,
@@ -43,6 +44,9 @@ def list_(
             limit=limit,
             before=number_of(before) if before else None,
         )
+        without = set(service or ()) - incidents.services(tx) if service else set()
+    if without:
+        loaded("known_names").check(store, settings, services=sorted(without), so="so that it has no incidents")
     if as_json:
         say_json([fields_of(incident) for incident in found])
         return

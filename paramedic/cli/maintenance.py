@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from paramedic.cli.lazy_group import loaded
 from paramedic.cli.opened import opened
 from paramedic.cli.output import AsJson, By, Data, Limit, Negative, console, safe, say_json, table, written
 from paramedic.machine.clock import iso
@@ -27,9 +28,12 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """The windows in force or planned, newest first."""
-    _, store = opened(data)
+    settings, store = opened(data)
     with store.read() as tx:
         found, now = maintenance.listed(tx, service=service, past=past, limit=limit, before=before), tx.now
+        ever = service is None or maintenance.listed(tx, service=service, past=True, limit=1)
+    if service is not None and not ever:
+        loaded("known_names").check(store, settings, services=[service], so="so that it has no window")
     if as_json:
         say_json([fields_of(window, now) for window in found])
         return

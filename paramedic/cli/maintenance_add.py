@@ -1,6 +1,5 @@
 """`paramedic maintenance add`: a window of what services.yaml lists."""
 
-import difflib
 from datetime import datetime
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from paramedic.cli.output import AsJson, By, Data, Negative, console, safe, say_
 from paramedic.machine.clock import iso
 from paramedic.remediation.maintenance import Window
 from paramedic.store import maintenance
+from paramedic.text.nearest import nearest
 from paramedic.text.units import moment
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -59,15 +59,12 @@ def _check_listed(services: Services, service: str, target: str | None) -> None:
     """Refuse a misspelt name: its window would have no effect."""
     names = {target.service for target in services}
     if service not in names:
-        raise Negative(f"services.yaml lists no service {service!r}; {_meant(service, names)}")
+        raise Negative(f"services.yaml lists no service {service!r}; {nearest(service, sorted(names), 'there are')}")
     ids = {target.id for target in services if target.service == service}
     if target is not None and target not in ids:
-        raise Negative(f"services.yaml lists no target {target!r} of {service}; {_meant(target, ids)}")
-
-
-def _meant(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)[:20])}"
+        raise Negative(
+            f"services.yaml lists no target {target!r} of {service}; {nearest(target, sorted(ids), 'there are')}"
+        )
 
 
 def _moment(option: str, text: str, after: datetime) -> datetime:

@@ -22,7 +22,10 @@ app = typer.Typer(
 )
 
 
-Folder = Annotated[Path | None, typer.Option("--folder", help="Another folder of runbooks.", metavar="DIR")]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--folder", exists=True, file_okay=False, help="Another folder of runbooks.", metavar="DIR"),
+]
 
 
 def _words(values: Iterable[str]) -> str:

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from paramedic.cli.lazy_group import loaded
 from paramedic.cli.opened import opened
 from paramedic.cli.output import AsJson, By, Data, command_of, console, safe, say_json, table, written
 from paramedic.machine.clock import iso
-from paramedic.remediation.kill_switch import Pause, scope_of
+from paramedic.remediation.kill_switch import Pause, scope_of, spoken
 from paramedic.store import kill_switch
 
 resume_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -29,19 +30,24 @@ def resume(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Allow acts again: everywhere, or in one scope."""
-    _, store = opened(data)
+    """Allow acts again: everywhere, or in one scope. What is not paused is said to be so; a name of nothing is refused."""
+    settings, store = opened(data)
     scope = scope_named(service=service, runbook=runbook, mass=mass)
     with store.record() as tx:
         lifted = kill_switch.resume(tx, by=by, reason=because, scope=scope)
         left = kill_switch.standing(tx)
+    if lifted is None and (service is not None or runbook is not None):
+        paused = ", ".join(spoken(pause.scope) for pause in left) or "nothing"
+        so = f"and none of that name is paused; paused now: {paused}"
+        # It needs all that authors write, which the end of a pause does not.
+        loaded("known_names").check(store, settings, **named(service, runbook), so=so)
     if as_json:
         say_json(
             {"lifted": None if lifted is None else fields_of(lifted), "left": [fields_of(pause) for pause in left]}
         )
         return
     if lifted is None:
-        console.print("that was not paused")
+        console.print(f"nothing changes: there was no pause of {safe(spoken(scope))}")
     elif not left:
         console.print("acting is allowed")
     for pause in left:
@@ -69,6 +75,11 @@ def say_standing(data: Data, *, as_json: bool) -> None:
     for pause in found:
         rows.add_row(*map(safe, (pause.scope, pause.by, iso(pause.since)[:19], pause.reason, pause.resume)))
     console.print(rows)
+
+
+def named(service: str | None, runbook: str | None) -> dict[str, list[str]]:
+    """The names that the options have, by their kind."""
+    return {"services": [] if service is None else [service], "runbooks": [] if runbook is None else [runbook]}
 
 
 def scope_named(*, service: str | None, runbook: str | None, mass: bool = False) -> str:

@@ -16,12 +16,16 @@ from paramedic.catalog.runbook_file import schema
 from paramedic.cli import playbook_child
 from paramedic.cli.output import NO_FOLDER, AsJson, Data, Negative, console, protected_settings, safe, say_json, table
 from paramedic.kinds import registry
+from paramedic.text.nearest import nearest
 from paramedic.text.sanitize import visible
 from paramedic.text.yaml_document import BadDocument, Problem
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-Folder = Annotated[Path | None, typer.Option("--folder", help="Another folder of runbooks.", metavar="DIR")]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--folder", exists=True, file_okay=False, help="Another folder of runbooks.", metavar="DIR"),
+]
 
 
 @app.command("list")
@@ -91,9 +95,11 @@ def new(
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", name):
         raise typer.BadParameter(f"{name!r}: a runbook's name is small letters, digits and -")
     where = _folder(folder, data)
-    targets = [target for target in open_library(protected_settings(data), where).services if target.service == service]
+    services = open_library(protected_settings(data), where).services
+    targets = [target for target in services if target.service == service]
     if not targets:
-        raise Negative(f"services.yaml lists no target of {service!r}: list it first")
+        there = nearest(service, sorted({target.service for target in services}), "there are")
+        raise Negative(f"services.yaml lists no target of {service!r}: list it first; {there}")
     file = where / f"{name}.md"
     text = _SKELETON.format(
         name=name,

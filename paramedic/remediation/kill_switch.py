@@ -52,7 +52,7 @@ class Pause:
     @property
     def words(self) -> str:
         """What is paused, who paused it, when and why, in words."""
-        return f"{_spoken(self.scope)}, by {self.by} since {iso(self.since)}: {self.reason}"
+        return f"{spoken(self.scope)}, by {self.by} since {iso(self.since)}: {self.reason}"
 
     @property
     def resume(self) -> str:
@@ -65,7 +65,8 @@ class Pause:
         return "paramedic resume" if self.scope == ALL else f"paramedic resume --{self.scope}"
 
 
-def _spoken(scope: str) -> str:
+def spoken(scope: str) -> str:
+    """The scope in words."""
     if scope == ALL:
         return "everything"
     if scope == MASS:

@@ -93,7 +93,8 @@ def reset(tx: Tx, limit: BreakerLimit, *, target: str, remedy: str | None, by: s
     named = None if remedy is None else acts.stored_name(remedy)
     found = [one for one in tripped(tx, limit, target=target) if named in (None, one.unhelpful.remedy)]
     if not found:
-        raise NotTripped(f"no breaker is tripped for {remedy or 'any remedy'} at {target}")
+        there = ", ".join(f"{one.unhelpful.remedy} at {one.unhelpful.target}" for one in tripped(tx, limit)) or "none"
+        raise NotTripped(f"no breaker is tripped for {remedy or 'any remedy'} at {target}; tripped are: {there}")
     for one in found:
         _reset(tx, target, one.unhelpful.remedy, by=by, because=because)
     return [
@@ -107,7 +108,7 @@ def reset_fleet(tx: Tx, *, by: str, because: str) -> tuple[int, ...]:
     Raises NotTripped. `tx` must come from `Store.record`.
     """
     if kill_switch.resume(tx, by=by, reason=because, scope=FLEET_SCOPE) is None:
-        raise NotTripped("the fleet's breaker is not tripped")
+        raise NotTripped("the fleet's breaker is not tripped, so that there is nothing to reset")
     _reset(tx, _FLEET, "", by=by, because=because)
     return _measure_again(tx, _FLEET, "", by=by, because=because)
 

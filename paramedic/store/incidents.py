@@ -26,7 +26,9 @@ def get(tx: Tx, number: int) -> Incident:
     """The incident in its current state. Raises NoSuchIncident."""
     row = tx.conn.execute(_GET, {"at_number": number}).one_or_none()
     if row is None:
-        raise NoSuchIncident(f"there is no {name(number)} in this store")
+        newest = tx.conn.execute(select(func.max(incidents.c.number))).scalar_one()
+        there = "it has none yet" if newest is None else f"the newest is {name(newest)}"
+        raise NoSuchIncident(f"there is no {name(number)} in this store; {there}")
     return _incident(tx, row)
 
 

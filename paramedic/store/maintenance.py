@@ -90,7 +90,7 @@ def get(tx: Tx, number: int) -> Window:
     """The window with this number. Raises NoSuchWindow."""
     row = tx.conn.execute(select(maintenance).where(maintenance.c.id == number)).one_or_none()
     if row is None:
-        raise NoSuchWindow(f"there is no maintenance window {number}")
+        raise NoSuchWindow(f"there is no maintenance window {number}; `paramedic maintenance list --past` has them all")
     return _window(row)
 
 

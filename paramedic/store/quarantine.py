@@ -70,7 +70,7 @@ def _older(tx: Tx, known: str) -> ColumnElement[bool]:
     """The condition for bodies before this one; those of one request have one time."""
     came = tx.conn.execute(select(quarantine.c.received_at).where(quarantine.c.id == known)).scalar_one_or_none()
     if came is None:
-        raise NoSuchBody(f"no body {known} is kept")
+        raise NoSuchBody(f"no body {known} is kept; `paramedic alert refused` lists those that are")
     return tuple_(quarantine.c.received_at, quarantine.c.id) < (came, known)
 
 

@@ -12,7 +12,7 @@ from store_states import PLAN, TARGET, alert, claimed, intended
 from paramedic.cli import incident as incident_command
 from paramedic.cli import main
 from paramedic.incidents.incident import Incident
-from paramedic.store import Store, attempts, claims, lifecycle
+from paramedic.store import Store, attempts, claims, kill_switch, lifecycle, maintenance
 
 SHIPPED = Path(__file__).parents[2] / "runbooks"
 
@@ -24,11 +24,15 @@ def _ada(_nothing_set: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path, sqlite_template: Path) -> Path:
-    """A data folder with the shipped runbooks and one incident that a run works on."""
+    """A data folder with the shipped runbooks, a service more, and one incident that a run works on."""
     folder = tmp_path / "data"
     folder.mkdir()
     shutil.copyfile(sqlite_template, folder / "paramedic.db")
     shutil.copytree(SHIPPED, folder / "runbooks")
+    with (folder / "runbooks" / "services.yaml").open("a") as services:
+        services.write(
+            "  courier-api: {targets: [{host: web-7, supervisord: {program: couriers, address: 'unix:///s'}}]}\n"
+        )
     with _store(folder).record() as tx:
         number = lifecycle.open_incident(
             tx, alert(), service="tracking-api", target=TARGET, policy="default", reason="a test", plan=PLAN
@@ -111,9 +115,64 @@ def test_a_misspelt_name_pauses_nothing_and_says_what_was_meant(say: CommandLine
     assert json.loads(say("pauses", "--json")) == []
 
 
+def test_what_left_services_yaml_while_it_was_paused_is_resumed_by_its_name(say: CommandLine, data: Path) -> None:
+    with _store(data).record() as tx:
+        kill_switch.pause(tx, by="ben", reason="it is moved", scope="service:gone-api")
+        kill_switch.pause(tx, by="ben", reason="it is moved", scope="runbook:gone-api-hangs")
+    assert "still paused: runbook gone-api-hangs" in say("resume", "--service", "gone-api")
+    assert "acting is allowed" in say("resume", "--runbook", "gone-api-hangs")
+    refused = say("resume", "--service", "gone-api", code=1)
+    assert refused.startswith("there is no service 'gone-api', and none of that name is paused; paused now: nothing; ")
+
+
+def test_what_is_not_paused_is_resumed_as_often_as_one_likes_and_is_said_not_to_have_been(
+    say: CommandLine, data: Path
+) -> None:
+    not_paused = "nothing changes: there was no pause of"
+    assert say("resume", "--service", "tracking-api") == f"{not_paused} service tracking-api\n"
+    assert say("resume", "--runbook", "tracking-api-memory") == f"{not_paused} runbook tracking-api-memory\n"
+    assert say("resume", "--service", "courier-api") == f"{not_paused} service courier-api\n", (
+        "it never had an incident"
+    )
+    (data / "runbooks" / "tracking-api-memory.md").unlink()
+    assert say("resume", "--runbook", "tracking-api-memory") == f"{not_paused} runbook tracking-api-memory\n", (
+        "it had one"
+    )
+    assert say("resume") == f"{not_paused} everything\n"
+    say("pause")
+    still = "\nstill paused: everything, by ada since"
+    assert f"{not_paused} service tracking-api{still}" in say("resume", "--service", "tracking-api")
+
+
+def test_a_misspelt_name_resumes_nothing_and_is_no_success(say: CommandLine) -> None:
+    say("pause", "--service", "tracking-api")
+    for kind in ("--service", "--runbook"):
+        refused = say("resume", kind, "traking-api", "--json", code=1)
+        assert "paused now: service tracking-api; did you mean tracking-api" in refused
+    assert [row["scope"] for row in json.loads(say("pauses", "--json"))] == ["service:tracking-api"]
+
+
+def test_where_the_folder_cannot_be_read_a_resume_is_taken_at_its_word(say: CommandLine, data: Path) -> None:
+    (data / "runbooks" / "services.yaml").write_text("services: [")
+    assert "no pause of service traking-api" in say("resume", "--service", "traking-api")
+
+
+def test_a_list_of_a_misspelt_service_is_not_an_empty_one(say: CommandLine, data: Path) -> None:
+    for group in ("incident", "maintenance"):
+        assert "did you mean tracking-api?" in say(group, "list", "--service", "traking-api", code=1)
+        assert json.loads(say(group, "list", "--service", "courier-api", "--json")) == [], "it has none yet"
+    with _store(data).record() as tx:
+        window = (tx.now + timedelta(hours=1), tx.now + timedelta(hours=2))
+        maintenance.add(
+            tx, service="gone-api", target=None, starts_at=window[0], ends_at=window[1], by="ada", reason="a disk"
+        )
+        maintenance.end(tx, 1, by="ada", reason="done")
+    assert json.loads(say("maintenance", "list", "--service", "gone-api", "--json")) == [], "it had one"
+
+
 def test_a_runbook_that_is_broken_can_be_paused(say: CommandLine, data: Path) -> None:
-    (data / "runbooks" / "tracking-api-memory.md").write_text("no runbook at all")
-    assert "runbook tracking-api-memory, by ada" in say("pause", "--runbook", "tracking-api-memory")
+    (data / "runbooks" / "never-had-an-incident.md").write_text("no runbook at all")
+    assert "runbook never-had-an-incident, by ada" in say("pause", "--runbook", "never-had-an-incident")
 
 
 def test_where_the_folder_cannot_be_read_a_pause_is_taken_at_its_word(say: CommandLine, data: Path) -> None:
@@ -209,7 +268,7 @@ def test_incidents_are_filtered_and_reported(say: CommandLine) -> None:
 
     assert found("--service", "tracking-api", "--severity", "critical", "--since", "-1h") == ["INC-1"]
     assert found("--severity", "warning") == []
-    assert found("--service", "shop") == []
+    assert found("--service", "courier-api") == []
     assert found("--since", "+1h") == []
     assert "--since 'yesterday' is not a moment" in " ".join(
         say("incident", "list", "--since", "yesterday", code=2).replace("│", "").split()

@@ -74,7 +74,7 @@ class Story:
     def play(self, **labels: str) -> Outcome:
         """The alert `Ill` with these labels comes in, and its incident is worked on to its end."""
         library = open_library(self.settings)
-        assert library.problems == ()
+        assert library.problems == (), library.problems
         received = alert("Ill", **labels)
         place = routing.place(received, library)
         assert place.runbook is not None, place.why

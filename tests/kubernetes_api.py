@@ -70,6 +70,7 @@ class ApiServer:
     budget: str | None = None  # what a PodDisruptionBudget says against an eviction
     eviction: str | None = "v1"  # the version of evictions; None: it has none
     ends: bool = True  # whether a pod that is told to end is gone at once, and another one is ready
+    rolled: dict[str, str] = field(default_factory=dict)  # by path: the template that its pods had before a change
     port: int = 0
     version: int = 100
 
@@ -159,6 +160,7 @@ class ApiServer:
                 return status(
                     409, "Conflict", "the object has been modified; please apply your changes to the latest version"
                 )
+        self.rolled[path] = digest(found["spec"].get("template"))
         merged = merge(deepcopy(found), body)
         if merged["spec"] != found["spec"]:
             merged["metadata"]["generation"] = found["metadata"].get("generation", 1) + 1
@@ -202,7 +204,7 @@ class ApiServer:
         found = self.objects[path]
         count = found["spec"].get("replicas", 1)
         found["status"] = whole(count, found["metadata"].get("generation", 1))
-        if "deployments" in path:
+        if "deployments" in path and self.rolled.get(path) != digest(found["spec"].get("template")):
             annotations = found["metadata"].setdefault("annotations", {})
             annotations["deployment.kubernetes.io/revision"] = str(
                 int(annotations.get("deployment.kubernetes.io/revision", "1")) + 1

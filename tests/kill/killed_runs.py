@@ -72,7 +72,8 @@ class FirstRuns:
         finally:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        assert self._line.recv() == -signal.SIGKILL
+            code = self._line.recv()
+        assert code == -signal.SIGKILL
 
     def _still_runs(self) -> None:
         if self._line.poll():
@@ -89,7 +90,7 @@ def _copies(line: Connection) -> None:
     while True:
         try:
             folder, work, arguments = line.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             return
         if (pid := os.fork()) == 0:
             os.environ[kill_points.VARIABLE] = folder
@@ -105,11 +106,11 @@ def _copies(line: Connection) -> None:
 
 @dataclass
 class KilledRun:
-    """One incident, whose first run dies. `prepare` is called in the run's process, before it begins."""
+    """One incident, whose first run dies. `prepare` is called in the run's process, with what it may patch there."""
 
     story: Story
     runs: FirstRuns
-    prepare: Callable[[], object] | None = None
+    prepare: Callable[[pytest.MonkeyPatch], object] | None = None
 
     def killed_at(self, point: str, **labels: str) -> None:
         """The alert `Ill` with these labels comes in, and the run that works on it is killed at the point."""
@@ -170,11 +171,13 @@ class _Crashed:
         return ""
 
 
-def _first_attempt(prepare: Callable[[], object] | None, folder: Path, mail: str, labels: dict[str, str]) -> None:
+def _first_attempt(
+    prepare: Callable[[pytest.MonkeyPatch], object] | None, folder: Path, mail: str, labels: dict[str, str]
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         without_prefect(patch)
         if prepare is not None:
-            prepare()
+            prepare(patch)
         Story(folder, cast("Postbox", Letterbox(mail))).play(**labels)
 
 

@@ -86,7 +86,7 @@ class Shell:
                     over_at = boottime() + _LEFT_SECONDS
 
     def status(self, deadline: float) -> int:
-        """The exit status, once the output has ended. Raises Lost where none is told: it was cut, or killed."""
+        """The exit status, once the output has ended. Raises Lost where none is told: it was cut, killed, or is not over yet."""
         found = exit_status(self.channel, max(deadline - boottime(), 0.1))
         if found is None:
             raise self._lost(None)
@@ -98,11 +98,15 @@ class Shell:
         return after if token else before
 
     def _lost(self, error: Exception | None) -> Lost:
+        if isinstance(error, TimeoutError):  # paramiko's has no words
+            return Lost(f"{self._host} did not take in time what was sent to it")
         if error is not None and str(error):
             return Lost(f"{self._host} was lost: {one_line(str(error))}")
-        if self.channel.get_transport().is_active():
+        if not self.channel.get_transport().is_active():
+            return Lost(f"{self._host} was lost: the connection was cut")
+        if self.channel.closed:  # RFC 4254, 6.10: a signal is told as such, and not as an exit status
             return Lost(f"{self._host} ended the command, and told no exit status: something killed it there")
-        return Lost(f"{self._host} was lost: the connection was cut")
+        return Lost(f"{self._host} ended its output, and told no exit status in time: it may still be at work there")
 
 
 @contextmanager

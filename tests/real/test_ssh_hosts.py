@@ -22,6 +22,7 @@ from paramedic.kinds.transport import Mark, MarkState, TcpPort, UnixSocket
 from paramedic.machine.clock import boottime
 from paramedic.transports import ssh_connection
 from paramedic.transports.ssh import Ssh
+from paramedic.transports.ssh_shell import answer, shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_warm")]
 
@@ -126,6 +127,22 @@ def test_a_look_whose_host_is_lost_says_so_and_is_not_repeated(sshd: Sshd, tmp_p
 def test_a_command_that_is_killed_there_is_not_told_as_a_cut_connection(sshd: Sshd) -> None:
     with pytest.raises(TemporaryError, match="web-7 ended the command, .*: something killed it there"):
         Ssh(sshd.host()).run(["sh", "-c", "kill -KILL $PPID"], soon())
+
+
+def test_a_command_that_goes_on_after_its_output_is_not_told_as_killed(sshd: Sshd) -> None:
+    host = sshd.host()
+    assert said(host, "warm") == "warm"
+    words = "web-7 ended its output, and told no exit status in time: it may still be at work there"
+    with pytest.raises(TemporaryError, match=words):
+        answer(ssh_connection.connection(host), "exec >&- 2>&-; exec sleep 20", soon(1))
+    assert said(host, "after it") == "after it", "the connection is as good as before"
+
+
+def test_a_command_that_does_not_read_what_it_is_sent_is_not_told_as_killed(sshd: Sshd) -> None:
+    with shell(ssh_connection.connection(sshd.host()), soon()) as sh:
+        sh.send("exec sleep 20", soon())
+        with pytest.raises(TemporaryError, match="web-7 did not take in time what was sent to it"):
+            sh.send(f": {'x' * 5_000_000}", soon(1))
 
 
 def test_what_a_login_shell_prints_by_itself_is_not_the_answer(require: Callable[[str], str], tmp_path: Path) -> None:

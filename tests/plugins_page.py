@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from paramedic.kinds import faces
+from paramedic.kinds import face_faults
 from paramedic.kinds.registry import Room
 
 PAGE = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def room(block: str) -> Room:
             defined.add(node.name)
         elif isinstance(node, ast.Assign):
             defined |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    [found] = [room for room in Room if set(faces.face(room)) <= defined]
+    [found] = [room for room in Room if set(face_faults.face(room)) <= defined]
     return found
 
 

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from paramedic.kinds import faces
+from paramedic.kinds import face_faults
 from paramedic.kinds.registry import Registry, Room
 
 ROOT = Path(__file__).parents[1]
@@ -94,9 +94,9 @@ def test_a_plug_in_s_row_names_its_whole_face(what: str, room: Room) -> None:
     [row] = [row for row in ROWS if row[0].startswith(what)]
     named = set(re.findall(r"`(\w+)", row[1])) | set(re.findall(r"`(\w+)\(", row[1]))
     helpers = {"name_of", "address_of", "running", "restarted"}  # told in words there, whole in docs/plugins.md
-    assert set(faces.face(room)) - helpers <= named
+    assert set(face_faults.face(room)) - helpers <= named
     page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-    assert all(re.search(rf"\b{name}\b", page) for name in faces.face(room))
+    assert all(re.search(rf"\b{name}\b", page) for name in face_faults.face(room))
 
 
 def test_every_kind_of_plug_in_has_a_face_that_its_shipped_modules_keep() -> None:
@@ -104,4 +104,4 @@ def test_every_kind_of_plug_in_has_a_face_that_its_shipped_modules_keep() -> Non
     assert shipped.broken() == ()
     for room in Room:
         for module in cast("dict[str, object]", shipped.usable(room)).values():
-            assert all(hasattr(module, name) for name in faces.face(room))
+            assert all(hasattr(module, name) for name in face_faults.face(room))

@@ -14,7 +14,7 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import registry
 from paramedic.kinds.evidence import LOG_TAIL, EvidenceKind, FromBeginning, Gathered, Of, Scene, name_of
 from paramedic.kinds.faces import ProbeKind, TargetKind, TargetReader
-from paramedic.kinds.probing import ProcessUse, Question, Seen
+from paramedic.kinds.probing import DOWN, UNREADY, ProcessUse, Question, Seen
 from paramedic.kinds.registry import Room
 from paramedic.kinds.transport import Mark
 from paramedic.machine.clock import utc_now
@@ -189,6 +189,22 @@ def free_space(target: Target) -> Seen:
     if look is None:
         raise PermanentError(f"{target.id} is a {target.kind} target, which has no free space to measure")
     return cast("Seen", look(target, transport(target)))
+
+
+def readiness(target: Target) -> Seen:
+    """What the target's owner says of it: the raw values DOWN and UNREADY of `paramedic.kinds.probing`, and its state in words.
+
+    Raises TemporaryError or PermanentError where the owner does not say it, as where its host is not reached.
+    """
+    must_be_closed("a target is looked at")
+    kind = kind_of(target)
+    if (look := getattr(kind, "readiness", None)) is not None:
+        return cast("Seen", look(target, transport(target)))
+    found = reader(target).identity()
+    if found.unclear:
+        raise TemporaryError(f"its {target.kind} does not know how it is: {found.state}")
+    down = not kind.running(found)
+    return {DOWN: float(down), UNREADY: 100.0 * down}, f"its {target.kind} says {found.state}"
 
 
 def identity(target: Target) -> Identity:

@@ -10,6 +10,9 @@ from paramedic.kinds.metric import ERROR, LATENCY, can_be_key
 from paramedic.remediation.health import Sight
 from paramedic.remediation.target import Target
 
+#: Whether the target's owner says that it is not up, 1 or 0, and how much of the target is not ready, percent.
+DOWN, UNREADY = "is_down", "unready"
+
 #: Raw values by name, and what was seen, in words.
 Seen = tuple[Mapping[str, float], str]
 
@@ -56,6 +59,10 @@ def _no_sessions() -> Seen:
     raise PermanentError("nobody here counts the target's sessions")
 
 
+def _no_readiness() -> Seen:
+    raise PermanentError("nobody here asks the target's owner")
+
+
 def _no_free_space() -> Seen:
     raise PermanentError("nobody here measures the target's free space")
 
@@ -72,6 +79,7 @@ class Question:
     last_heard: Callable[[str], timedelta | None]  # how long ago a heartbeat was heard; None: never
     sessions: Callable[[], Seen] = _no_sessions  # of the target's; raises TemporaryError or PermanentError
     free_space: Callable[[], Seen] = _no_free_space  # likewise
+    readiness: Callable[[], Seen] = _no_readiness  # DOWN and UNREADY of it, as its owner says; raises likewise
 
 
 class Exchange(Protocol):

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from paramedic.errors import PermanentError
-from paramedic.kinds import faces, plugin_folder
+from paramedic.kinds import face_faults, plugin_folder
 from paramedic.machine import file_ownership
 
 
@@ -149,13 +149,13 @@ class Registry:
 
     def _clash(self, room: Room, name: str, module: ModuleType) -> str | None:
         """What of the module belongs to one that comes before it: shipped, then a team's own, then installed, by name."""
-        if not faces.can_clash(room):
+        if not face_faults.can_clash(room):
             return None
         for other, found in self._all(room).items():
             if other == name:
                 return None
             first = self._load(room, other)
-            if isinstance(first, ModuleType) and (taken := faces.clash(room, module, first)) is not None:
+            if isinstance(first, ModuleType) and (taken := face_faults.clash(room, module, first)) is not None:
                 return f"{taken} belongs to {other} ({found[0].where})"
         return None
 
@@ -174,7 +174,7 @@ def _loaded(room: Room, name: str, found: _Found) -> ModuleType | Broken:
         module = found.load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge of somebody else's code: it stops no other plug-in
         return Broken(room, name, found.where, f"{type(error).__name__}: {error}")
-    missing = faces.missing(room, module)
+    missing = face_faults.missing(room, module)
     return module if missing is None else Broken(room, name, found.where, missing)
 
 

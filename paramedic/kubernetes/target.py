@@ -7,15 +7,16 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from paramedic.alerts.alert import Alert
-from paramedic.errors import PermanentError, Refused
+from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.kinds.cluster import cluster_of
+from paramedic.kinds.probing import DOWN, UNREADY, Seen
 from paramedic.kinds.transport import Transport
 from paramedic.kubernetes import gitops, gitops_repository, pods, releases, restart, rights, rollout, scale
 from paramedic.kubernetes.api import Api
 from paramedic.kubernetes.change import Fence, Order
 from paramedic.kubernetes.eviction import Asked, Eviction, chosen
 from paramedic.kubernetes.scale import Bounds
-from paramedic.kubernetes.workload import Form, Place, Workload, read
+from paramedic.kubernetes.workload import Form, Place, Workload, counts, is_up, read
 from paramedic.machine.clock import boottime
 from paramedic.remediation.quorum import WrittenQuorum
 from paramedic.remediation.release import Release
@@ -268,6 +269,25 @@ def forbidden_by(form: Form) -> Callable[[Target, Transport, str], str | None]:
         return f"RBAC does not allow: {verbs}, in the namespace {place.namespace} (deployments/kubernetes/role.yaml grants it)"
 
     return forbidden
+
+
+def readiness_of(form: Form) -> Callable[[Target, Transport], Seen]:
+    """The function of a kind that says how many of its pods are up."""
+
+    def readiness(target: Target, transport: Transport) -> Seen:
+        """The raw values of `check: ready`: whether it is down, and the share of its pods that are not available.
+
+        A rollout that goes on while all pods that it is to have are available is not down. Raises TemporaryError also where its
+        controller has not looked at it yet, PermanentError where it may not be read.
+        """
+        now = read(api(target, transport), Place.of(form, target))
+        if not now.observed:
+            raise TemporaryError(f"the controller of {target.id} has not looked at it yet: its status is of before")
+        down = not (is_up(now.identity) or now.identity.unclear)
+        unready = 100 * max(now.desired - now.available, 0) / now.desired if now.desired else 0.0
+        return {DOWN: float(down), UNREADY: unready}, f"its {form.kind} is {now.state}: {', '.join(counts(now))}"
+
+    return readiness
 
 
 def foreseen_by(form: Form) -> Callable[[Target, Transport, str, Sequence[Alert]], str]:

@@ -30,6 +30,7 @@ def sample(check: Check, target: Target, *, now: Callable[[], datetime], last_he
             last_heard=last_heard,
             sessions=lambda: reading.sessions(target),
             free_space=lambda: reading.free_space(target),
+            readiness=lambda: reading.readiness(target),
         )
         values, why = reading.measured(check.kind, question)
     except (TemporaryError, PermanentError) as error:

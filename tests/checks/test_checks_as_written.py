@@ -29,7 +29,7 @@ NEAR = 1e-6  # as a share of a bound
 
 
 def test_a_subject_is_known_for_every_form_that_a_shipped_probe_declares() -> None:
-    asked_of_their_targets = {"free_space", "sessions"}
+    asked_of_their_targets = {"free_space", "ready", "sessions"}
     assert set(SUBJECTS) | asked_of_their_targets == {
         form for probe in probes.usable().values() for form in probe.CHECK
     }

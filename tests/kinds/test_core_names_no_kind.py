@@ -21,6 +21,7 @@ ORDINARY = {
     "https",  # likewise
     "machine",  # what leads to a target: a machine, or a cluster
     "process",  # Prefect's own type of worker
+    "ready",  # of a pod
     "sessions",  # of a database
     "tcp",
 }

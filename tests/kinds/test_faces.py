@@ -6,19 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from paramedic.kinds import faces
+from paramedic.kinds import face_faults
 
 ROOT = Path(__file__).parents[2]
 
 PARTS = sorted(
-    {(room, name) for offered in (faces._FACES, faces._OPTIONAL) for room in offered for name in offered[room]}
+    {
+        (room, name)
+        for offered in (face_faults._FACES, face_faults._OPTIONAL)
+        for room in offered
+        for name in offered[room]
+    }
 )
 
 
 def asked_for() -> Iterator[str]:
     """Every name that the product takes of some object, outside of the plug-ins themselves and of their declaration."""
     for path in (*(ROOT / "paramedic").rglob("*.py"), *(ROOT / "tasks").rglob("*.py")):
-        if path.name == "faces.py" or {"integrations", "sources"} & set(path.parts):
+        if path.name in {"faces.py", "face_faults.py"} or {"integrations", "sources"} & set(path.parts):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:

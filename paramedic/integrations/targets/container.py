@@ -18,9 +18,11 @@ from paramedic.docker.releases import Releases, judged
 from paramedic.docker.replace import Replacement
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds.docker_engine import Send
+from paramedic.kinds.probing import DOWN, UNREADY, Seen
 from paramedic.kinds.transport import Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.remediation.target import Identity, Target
+from paramedic.text.sanitize import one_line
 from paramedic.text.template import as_it_is
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "forbidden",
     "is_remote",
     "name_of",
+    "readiness",
     "restarted",
     "running",
 ]
@@ -45,6 +48,11 @@ REMEDIES = ("restart", "stop_and_start")
 #: What it ran before nobody keeps but Paramedic, which looks at it and notes it.
 RELEASES_ARE_NOTED = True
 DOCKER = "/var/run/docker.sock"
+
+#: The Engine's words for a container that runs, and for a health check that has nothing against it (`none`: there is none).
+RUNNING = "running"
+_WITHOUT_COMPLAINT = ("healthy", "none")
+_STARTS = "starting"
 
 #: How long a stop may take where the container names no time: what the Engine itself waits before SIGKILL.
 DEFAULT_STOP = timedelta(seconds=10)
@@ -144,7 +152,22 @@ def is_remote(words: str | _Named) -> bool:
 
 def running(identity: Identity) -> bool:
     """Whether the Engine reports the container as running, which does not prove that it is well. A paused one is not."""
-    return identity.state == "running"
+    return identity.state == RUNNING
+
+
+def readiness(target: Target, transport: Transport) -> Seen:
+    """The raw values of `check: ready`: whether it is down, and whether its own health check is failed, where it has one.
+
+    How ready it is, nobody says of one that still starts (`HEALTHCHECK --start-period`). Raises TemporaryError or
+    PermanentError where the Engine does not say it.
+    """
+    seen = Reader(target, transport).inspected()
+    state = identity_of(seen).state
+    health = str(mapping(mapping(seen.get("State")).get("Health")).get("Status") or "none")
+    values = {DOWN: float(state != RUNNING)}
+    if state != RUNNING or health != _STARTS:
+        values[UNREADY] = 100.0 * (state != RUNNING or health not in _WITHOUT_COMPLAINT)
+    return values, f"its container says {state}, its health check {one_line(health)}"
 
 
 def restarted(before: Identity, now: Identity) -> bool:

@@ -39,4 +39,5 @@ class Releases(target.Releases):
 
 EVIDENCE = evidence.of(DAEMON_SET)
 forbidden = target.forbidden_by(DAEMON_SET)
+readiness = target.readiness_of(DAEMON_SET)
 foreseen = target.foreseen_by(DAEMON_SET)

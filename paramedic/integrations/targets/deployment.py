@@ -40,4 +40,5 @@ class Releases(target.Releases):
 
 EVIDENCE = evidence.of(DEPLOYMENT)
 forbidden = target.forbidden_by(DEPLOYMENT)
+readiness = target.readiness_of(DEPLOYMENT)
 foreseen = target.foreseen_by(DEPLOYMENT)

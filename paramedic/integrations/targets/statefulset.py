@@ -40,4 +40,5 @@ class Releases(target.Releases):
 
 EVIDENCE = evidence.of(STATEFUL_SET)
 forbidden = target.forbidden_by(STATEFUL_SET)
+readiness = target.readiness_of(STATEFUL_SET)
 foreseen = target.foreseen_by(STATEFUL_SET)

@@ -40,12 +40,12 @@ def shop(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyP
     for module in (guarded, exclusive, claim_keeper, verify, detect):
         monkeypatch.setattr(module, "boottime", clock.steady)
 
-    def made(*, remedies: str = "[rollback, restart]", errors: list[int] = MANY) -> Shop:
+    def made(*, remedies: str = "[rollback, restart]", errors: list[int] = MANY, notify: tuple[str, ...] = ()) -> Shop:
         (books / "shop-errors.md").write_text(RUNBOOK.replace("[rollback, restart]", remedies))
         settings = Settings(data=tmp_path, runbooks=books, lease="1d")
         library = open_library(settings)
         runbook, target = library.runbooks["shop-errors"], library.services.targets[TARGET]
-        plan = Plan(runbook.name, runbook.version, runbook.text, rungs=len(runbook.remedies))
+        plan = Plan(runbook.name, runbook.version, runbook.text, rungs=len(runbook.remedies), notify=notify)
         placed = CheckAtTarget(runbook.name, runbook.checks[0], target)
         for error in FEW:
             clock.advance(timedelta(seconds=5))

@@ -77,6 +77,15 @@ def old(path: Path, days: float = 3, size: int = PIECE) -> Path:
     return path
 
 
+def filled(file: Path, days: float) -> Path:
+    """A file of 1.5 MB that nothing was written to for so many days."""
+    old(file, days)
+    written_at = file.stat().st_mtime
+    file.write_bytes(b"x" * 1_500_000)
+    os.utime(file, (written_at, written_at))
+    return file
+
+
 @contextmanager
 def stage(require: Callable[[str], str]) -> Iterator[Stage]:
     made = Stage(require)

@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fake_service import Service
 from required import missing
 
 from paramedic.integrations.targets import blocklist as kind
@@ -93,6 +95,24 @@ class Stage:
             "one.recv(1)\n"
         )
         return self.run("python3", "-c", code, address).returncode == 0
+
+    @contextmanager
+    def heals(self, service: Service, attacker: str) -> Iterator[None]:
+        """The service answers 503 for as long as the attacker's packets come through."""
+        service.status, over = 503, threading.Event()
+
+        def looks() -> None:
+            while not over.wait(0.05):
+                if attacker in self.blocked():
+                    service.status = 200
+
+        watches = threading.Thread(target=looks)
+        watches.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watches.join()
 
     def end(self) -> None:
         self._holder.kill()

@@ -31,6 +31,69 @@ from tasks import approval_form, diagnose
 from tasks.current_run import working_on
 from tasks.playbook import outcome_of
 
+#: What authors write of targets of a host: services.yaml, and the front matter of a runbook for it.
+ATTACKER = "203.0.113.7"
+
+BLOCKLIST = """\
+services:
+  shop:
+    targets:
+      - host: localhost
+        blocklist: {{name: abusers, table: inet filter, ipv4: blocked4}}
+        health: {health}
+"""
+BLOCK = """\
+when: [{alert: Ill}]
+mode: ask
+with:
+  target: {blocklist: abusers, host: "{instance}"}
+  remedies: [block_address: {address: "{client_ip}", for: 1h}]
+  evidence: [blocked]
+  verify: {health: ok, stable: 200ms, within: 3s}
+"""
+
+DISK = """\
+services:
+  shop:
+    targets:
+      - host: localhost
+        disk: {{mount: {root}, free: "50%", clean: [{{path: {logs}, names: ["*.gz"], older_than: 1d}}]}}
+"""
+FREE = """\
+when:
+  - alert: Ill
+  - {check: free_space, free: {critical: 50%}}
+mode: MODE
+with:
+  target: {disk: "{mountpoint}", host: "{instance}"}
+  remedies: [free_disk]
+  evidence: [files]
+  verify: {check: free, stable: 200ms, within: 3s}
+"""
+
+HOST = """\
+hosts:
+  web-7:
+    ssh:
+      {{address: {host.address}, port: {host.port}, user: {host.user}, key: {host.folder}/key, known_hosts: {host.known_hosts}}}
+services:
+  shop:
+    targets:
+      - host: web-7
+        machine: {{units: [app.service], reboot_within: 30s}}
+"""
+REBOOT = """\
+when:
+  - alert: Ill
+  - {check: "tcp://127.0.0.1:PORT", error_rate: {critical: 50%, for: 0s}, every: 5s}
+mode: ask
+with:
+  target: {machine: system, host: "{instance}"}
+  remedies: [reboot]
+  evidence: [units]
+  verify: {check: error_rate, stable: 200ms, within: 3s}
+"""
+
 PROSE = """\
 **Meaning.** It is ill.
 **Impact.** Nobody can buy.

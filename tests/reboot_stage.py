@@ -1,11 +1,12 @@
 """A machine whose boot id and systemctl are the test's, for a real SSH server: no real one is rebooted."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ssh_servers import Sshd, running
-from whole_machine import FIRST
+from whole_machine import FIRST, SECOND
 
 #: In namespaces of the server's own: what it runs has the test's boot id and systemctl, and nobody else has.
 STAGE = """
@@ -56,6 +57,30 @@ class Stage:
 
     def told_to_reboot(self) -> bool:
         return self.reboots() > 0
+
+    def looks(self) -> int:
+        """How often its systemctl was asked for something."""
+        file = self.folder / "asked"
+        return len(file.read_text().splitlines()) if file.exists() else 0
+
+    @contextmanager
+    def comes_back(self, app: str, *, looks: int = 0) -> Iterator[None]:
+        """Once it is told to reboot, and was looked at so often, it is in another boot, with the service so."""
+        over = threading.Event()
+
+        def boots() -> None:
+            while not (self.told_to_reboot() and self.looks() >= looks):
+                if over.wait(0.02):
+                    return
+            self.is_now(SECOND, "running", app)
+
+        outside = threading.Thread(target=boots)
+        outside.start()
+        try:
+            yield
+        finally:
+            over.set()
+            outside.join()
 
 
 @contextmanager

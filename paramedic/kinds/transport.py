@@ -237,7 +237,7 @@ class Mark:
     """What a change left on the machine that it was made on."""
 
     state: MarkState
-    code: int | None = None  # the exit code of its program, once it ran to its end
+    code: int | None = None  # the exit code of its program, once it ran to its end; 0 proves the change
     where: str = ""  # in words, where it is no program's
 
     @property

@@ -273,7 +273,8 @@ class Revert:
 def mark(target: Target, transport: Transport, act: str) -> Mark | None:
     """What the repository knows of a roll-back that has no outcome; None where it knows nothing: the push may still come.
 
-    Raises TemporaryError or PermanentError.
+    A revert that is there proves nothing of the workload: who merges or the controller may not have come. Raises TemporaryError
+    or PermanentError.
     """
     words = repository(target)
     if words is None:
@@ -290,7 +291,7 @@ def mark(target: Target, transport: Transport, act: str) -> Mark | None:
 
 def _seen(branch: str, commit: str, words: Words) -> Mark:
     where = one_line(f"the branch {branch} of {words.url} has its revert, commit {commit[:12]}")
-    return Mark(MarkState.HAPPENED, 0, where)
+    return Mark(MarkState.HAPPENED, where=where)
 
 
 def obstacle(target: Target, transport: Transport) -> str | None:

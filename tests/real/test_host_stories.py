@@ -1,19 +1,17 @@
 """An alert about a host is followed to its end: evidence, a person's word, the remedy, its proof, and who is told of it."""
 
-import os
-import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import ExitStack
 
 import disk_stage
 import firewall_stage
 import pytest
+from disk_stage import filled
 from fake_service import Service, service
-from host_story import Story, in_order, story
+from host_story import ATTACKER, BLOCK, BLOCKLIST, DISK, FREE, HOST, REBOOT, Story, in_order, story
 from reboot_stage import Stage as Machine
 from reboot_stage import server_of
 from ssh_servers import Sshd
-from waiting import until
 from whole_machine import FIRST, SECOND
 
 from paramedic.doors import changing, reading
@@ -27,68 +25,6 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("as_root")]
 __all__ = ["service", "story"]
 
 LEFT = (Ending.HANDED_OVER, "no remedy of the ladder is left, still failing; 1 pieces of evidence are kept")
-
-ATTACKER = "203.0.113.7"
-
-BLOCKLIST = """\
-services:
-  shop:
-    targets:
-      - host: localhost
-        blocklist: {{name: abusers, table: inet filter, ipv4: blocked4}}
-        health: {health}
-"""
-BLOCK = """\
-when: [{alert: Ill}]
-mode: ask
-with:
-  target: {blocklist: abusers, host: "{instance}"}
-  remedies: [block_address: {address: "{client_ip}", for: 1h}]
-  evidence: [blocked]
-  verify: {health: ok, stable: 200ms, within: 3s}
-"""
-
-DISK = """\
-services:
-  shop:
-    targets:
-      - host: localhost
-        disk: {{mount: {root}, free: "50%", clean: [{{path: {logs}, names: ["*.gz"], older_than: 1d}}]}}
-"""
-FREE = """\
-when:
-  - alert: Ill
-  - {check: free_space, free: {critical: 50%}}
-mode: MODE
-with:
-  target: {disk: "{mountpoint}", host: "{instance}"}
-  remedies: [free_disk]
-  evidence: [files]
-  verify: {check: free, stable: 200ms, within: 3s}
-"""
-
-HOST = """\
-hosts:
-  web-7:
-    ssh:
-      {{address: {host.address}, port: {host.port}, user: {host.user}, key: {host.folder}/key, known_hosts: {host.known_hosts}}}
-services:
-  shop:
-    targets:
-      - host: web-7
-        machine: {{units: [app.service], reboot_within: 30s}}
-"""
-REBOOT = """\
-when:
-  - alert: Ill
-  - {check: "tcp://127.0.0.1:PORT", error_rate: {critical: 50%, for: 0s}, every: 5s}
-mode: ask
-with:
-  target: {machine: system, host: "{instance}"}
-  remedies: [reboot]
-  evidence: [units]
-  verify: {check: error_rate, stable: 200ms, within: 3s}
-"""
 
 
 # --- an address in a blocklist ------------------------------------------------------------------------------------------
@@ -109,19 +45,8 @@ def attacked(
     for door in (reading, changing):
         monkeypatch.setattr(door, "transport", lambda *_, **__: Local(firewall.via))
     story.written(BLOCKLIST.format(health=service.url), BLOCK)
-    service.status = 503
-    over = threading.Event()
-
-    def heals() -> None:
-        while not over.wait(0.05):
-            if ATTACKER in firewall.blocked():
-                service.status = 200
-
-    watches = threading.Thread(target=heals)
-    watches.start()
-    yield firewall
-    over.set()
-    watches.join()
+    with firewall.heals(service, ATTACKER):
+        yield firewall
 
 
 def test_an_address_is_blocked_once_a_person_has_approved_it_and_the_service_is_well(
@@ -195,15 +120,6 @@ def disk(tmpfs: disk_stage.Stage, story: Story, monkeypatch: pytest.MonkeyPatch)
     tmpfs.empty()
     yield tmpfs
     tmpfs.empty()
-
-
-def filled(file: Path, days: float) -> Path:
-    """A file of 1.5 MB that nothing was written to for so many days."""
-    disk_stage.old(file, days)
-    written_at = file.stat().st_mtime
-    file.write_bytes(b"x" * 1_500_000)
-    os.utime(file, (written_at, written_at))
-    return file
 
 
 @pytest.mark.parametrize("mode", ["ask", "act"])
@@ -286,20 +202,13 @@ def hung(
     machine.reset()
     machine.is_now(FIRST, "running", "failed failed")
     story.written(HOST.format(host=server), REBOOT.replace("PORT", str(service.server_address[1])))
-    outside: list[threading.Thread] = []
+    with ExitStack() as outside:
 
-    def made(returns: str) -> Machine:
-        def comes_back() -> None:
-            until("it is told to reboot", machine.told_to_reboot, 60)
-            machine.is_now(SECOND, "running", returns)
+        def made(returns: str) -> Machine:
+            outside.enter_context(machine.comes_back(returns))
+            return machine
 
-        outside.append(threading.Thread(target=comes_back))
-        outside[0].start()
-        return machine
-
-    yield made
-    for thread in outside:
-        thread.join()
+        yield made
 
 
 def test_a_machine_is_rebooted_once_a_person_has_approved_it_and_its_service_runs_again(
@@ -339,7 +248,6 @@ def test_a_reboot_that_was_approved_for_another_boot_is_not_made(hung: Callable[
     machine = hung("active running")
     story.before_the_answer = lambda: machine.is_now(SECOND, "running", "failed failed")
     outcome = story.play(instance="web-7")
-    machine.folder.joinpath("reboots").write_text("\n")  # whoever waits for one need not any more
     assert outcome.ending is Ending.REFUSED
     assert f"ada approved it for boot {FIRST}" in outcome.because
     assert story.acts() == []

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds.machine_facts import SPOKEN, Look, Unit, must_return, words, would_stay_down
-from paramedic.kinds.transport import Command, Ended, OutOfTime, Transport
+from paramedic.kinds.transport import Command, Ended, Mark, OutOfTime, Transport
 from paramedic.machine import clock
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
@@ -99,6 +99,17 @@ class _Seen:
         else:
             state = self.system
         return Identity(state, {"boot": self.boot})
+
+
+def mark(_target: Target, transport: Transport, act: str) -> Mark | None:
+    """What the machine knows of a reboot that has no outcome. Raises TemporaryError or PermanentError.
+
+    That systemctl ended well says that systemd has taken the order: the machine may still be up. It proves nothing.
+    """
+    found = transport.mark(act)
+    if found is None or found.code != 0:
+        return found
+    return Mark(found.state, where="systemd has taken the order; only another boot proves it")
 
 
 class Reader:

@@ -146,8 +146,10 @@ class Changer:
     def reboot(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
         """Reboot the machine in the boot `expected`, once, and wait until it is back; returns its identity then.
 
-        It has happened where the machine is in another boot and every service runs again that ran before and that boot starts,
-        or that services.yaml names. `last_look` is called once everything is ready; only the start of systemctl follows it.
+        It has happened where the machine is in another boot and every service runs again that ran before, of those that boot
+        starts or services.yaml names. A named one that was down before is no proof of it: without it the machine is not up, which
+        its identity says and the verification judges. `last_look` is called once everything is ready; only the start of systemctl
+        follows it.
 
         Nothing was sent if it raises Refused (Paramedic runs there; another boot; it is starting or stopping; packages are being
         changed, or a program asks for no shutdown; a service that nothing would start again) or TemporaryError. PermanentError:
@@ -168,7 +170,9 @@ class Changer:
         after = self._wait_for_units(wanted, deadline)
         took = spoken(timedelta(seconds=round(boottime() - began)))
         runs = f"the {len(wanted)} services that have to run do" if wanted else "no service had to run again"
+        still = "; ".join(_down(after.units, target.words.units))
         self.did = f"boot {after.boot} instead of {before.boot} after {took or '0s'}; {runs}"
+        self.did += f"; as before, it is without {still}" if still else ""
         return after.identity(target.words.units)
 
     def _judged(self, expected: Identity) -> _Seen:

@@ -131,6 +131,20 @@ def test_what_services_yaml_names_decides_over_it() -> None:
     assert changer(let_go, without=["app.service"]).reboot(judged(let_go), agree).instance["boot"] == SECOND
 
 
+@pytest.mark.parametrize(("returns", "up"), [("failed/failed", False), ("active/running", True)])
+def test_a_listed_unit_that_was_down_before_proves_no_reboot_and_is_left_to_the_verification(
+    returns: str, up: bool
+) -> None:
+    machine = Machine(app=Unit(state="failed/failed", returns=returns), sshd=Unit())
+    needs: dict[str, Any] = {"units": ["app.service"]}
+    before, done = judged(machine, target(**needs)), changer(machine, SOON * 20, **needs)
+    assert not kind.running(before)
+    after = done.reboot(before, agree)
+    assert kind.restarted(before, after)
+    assert kind.running(after) is up
+    assert done.did.endswith("do" if up else "do; as before, it is without app.service (failed/failed)")
+
+
 def test_a_machine_without_a_unit_that_it_needs_is_not_up() -> None:
     machine = Machine(app=Unit(state="failed/failed"))
     needs = target(units=["app.service", "gone.service"])

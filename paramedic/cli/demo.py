@@ -21,17 +21,27 @@ def demo(
     more: Annotated[
         str,
         typer.Option(
-            "--with", metavar="STORIES", help="More stories, where this machine has what they need: ssh,containers."
+            "--with",
+            metavar="STORIES",
+            help="More stories, where this machine has what they need: ssh,containers,kubernetes.",
         ),
     ] = "",
+    context: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With kubernetes: play it in the cluster of this context of your kubeconfig, in a namespace that is deleted "
+            "after it. Without, on a control plane of the demo's own.",
+        ),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up until Ctrl-C.")] = False,
 ) -> None:
     """Four stories on a real service: three that are healed, one that needs a person. Ends by itself."""
     try:
-        names = wanted(more)
+        stories = wanted(more, context)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--with") from error
-    raise typer.Exit(run(json_file=json_file, data=data, keep=keep, more=names))
+    raise typer.Exit(run(json_file=json_file, data=data, keep=keep, more=stories))
 
 
 demo_command = command_of(app)

@@ -133,6 +133,38 @@ def runbook_of_container(name: str) -> str:
     return _MORE.format(name=f"{name}-down", service=name, target=target, evidence="state, last-log", prose=_PROSE)
 
 
+_ROLLOUT = """\
+---
+runbook: {service}-rollout
+service: {service}
+when:
+  - check: ready # as the API server says it, measured by Paramedic itself
+    down: {{critical: 50%, for: 2s}}
+    every: 1s
+    timeout: 1s
+    window: 3s
+mode: act
+playbook: restore-service
+with:
+  target: {{{target}}}
+  evidence: [workload, pods, rollout-history]
+  remedies: [rollback]
+  verify: {{check: down, stable: 3s, within: 1m}}
+guardrails: {{budget: 3 per hour, cooldown: 10m}}
+---
+# A release of {service} does not come up
+
+**Meaning.** Pods of it are missing, or its controller has given a rollout up.
+
+{prose}1. Go back to the last healthy release.
+"""
+
+
+def runbook_of_workload(service: str, target: str) -> str:
+    """The runbook of a workload of Kubernetes whose rollout is stuck, with the words of its target."""
+    return _ROLLOUT.format(service=service, target=target, prose=_PROSE)
+
+
 _ONCALL = """\
 people:
   ada: {name: Ada on call, email: ada@example.org}

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from rich.markup import escape
 from paramedic import keys
 from paramedic.audit import verification
 from paramedic.demo.folder import LIMIT_MB, write
-from paramedic.demo.more import STORIES, More, possible
+from paramedic.demo.more import More, Story, possible
 from paramedic.demo.screen import line, show_around, show_mail, show_timeline
 from paramedic.demo.story import Scenario, Stage, bad_release, beyond_help, hang, leak
 from paramedic.demo.world import Mailbox, PagerSink, World
@@ -39,7 +39,11 @@ class _Interrupted(BaseException):
 
 
 def run(
-    *, json_file: Path | None = None, data: Path | None = None, keep: bool = False, more: Sequence[str] = ()
+    *,
+    json_file: Path | None = None,
+    data: Path | None = None,
+    keep: bool = False,
+    more: Mapping[str, Story] | None = None,
 ) -> int:
     """Play the four stories, and of `more` those that this machine can; returns 0 if all came out as expected, else 1.
 
@@ -50,7 +54,7 @@ def run(
     where = data if data is not None else folder / "data"
     try:
         with _stopping_on_signals():
-            return _play(console, folder, where.resolve(), json_file, keep=keep, more=more)
+            return _play(console, folder, where.resolve(), json_file, keep=keep, more=more or {})
     except _Interrupted:
         console.print("stopped")
         return 130
@@ -59,7 +63,7 @@ def run(
 
 
 def _play(
-    console: Console, folder: Path, data: Path, json_file: Path | None, *, keep: bool, more: Sequence[str]
+    console: Console, folder: Path, data: Path, json_file: Path | None, *, keep: bool, more: Mapping[str, Story]
 ) -> int:
     faults = {"web-1": "", "web-2": "--leaks", "web-3": "", "web-4": f"--starts-full {LIMIT_MB + 30}"}
     world = World(folder / "world", [("tracking-api", host, wrong) for host, wrong in faults.items()])
@@ -90,13 +94,13 @@ def _play(
     return 0 if ok else 1
 
 
-def _others(console: Console, held: ExitStack, folder: Path, names: Sequence[str]) -> dict[str, More]:
+def _others(console: Console, held: ExitStack, folder: Path, stories: Mapping[str, Story]) -> dict[str, More]:
     """What the further stories are about, started, by their names; says of each that cannot be played what is missing."""
-    here, lacking = possible(names)
+    here, lacking = possible(stories)
     others = {}
-    for name in here:
+    for name, (_, started) in here.items():
         try:
-            others[name] = held.enter_context(STORIES[name][1](folder / name))
+            others[name] = held.enter_context(started(folder / name))
         except (OSError, subprocess.SubprocessError) as error:
             lacking[name] = f"it could not be started: {one_line(str(getattr(error, 'stderr', None) or error))[:300]}"
     for name, why in lacking.items():

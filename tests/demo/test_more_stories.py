@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 from paramedic.catalog.library import read_folder
 from paramedic.cli.demo import app
-from paramedic.demo import containers, folder, more, over_ssh, run
-from paramedic.demo.more import STORIES, possible, wanted
+from paramedic.demo import containers, folder, in_kubernetes, over_ssh, run
+from paramedic.demo.more import STORIES, Story, possible, wanted
 
 
 def test_stories_are_chosen_by_name_each_once() -> None:
-    assert wanted("ssh, containers,ssh,") == ["ssh", "containers"]
-    assert wanted("") == []
-    with pytest.raises(ValueError, match="no story 'moon'; there are: ssh, containers"):
+    assert list(wanted("ssh, containers,ssh,")) == ["ssh", "containers"]
+    assert wanted("") == {}
+    with pytest.raises(ValueError, match="no story 'moon'; there are: ssh, containers, kubernetes"):
         wanted("ssh,moon")
 
 
@@ -37,11 +37,14 @@ def test_what_is_missing_is_named_with_what_installs_it(monkeypatch: pytest.Monk
     assert "no podman, runc, busybox (Debian: apt install podman runc busybox-static)" in str(containers.missing())
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert containers.missing() == "the demo's podman needs root"
-    assert possible(STORIES)[0] == []
+    monkeypatch.setattr(in_kubernetes, "program", lambda name: None if "kube" in name else f"/usr/bin/{name}")
+    assert "no kube-apiserver, kube-controller-manager (`.ci/kubernetes` builds" in str(in_kubernetes.missing())
+    assert "name a cluster for it: --context kind-kind" in str(in_kubernetes.missing())
+    assert possible(STORIES)[0] == {}
 
 
 def test_one_that_is_missing_or_cannot_be_started_is_said_and_the_rest_is_played(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     ended: list[str] = []
 
@@ -55,12 +58,14 @@ def test_one_that_is_missing_or_cannot_be_started_is_said_and_the_rest_is_played
         raise OSError("its disk is full")
         yield
 
-    found = {"a": (lambda: None, plays), "b": (lambda: "there is no b", plays), "c": (lambda: None, breaks)}
-    monkeypatch.setattr(more, "STORIES", found)
-    monkeypatch.setattr(run, "STORIES", found)
+    found: dict[str, Story] = {
+        "a": (lambda: None, plays),
+        "b": (lambda: "there is no b", plays),
+        "c": (lambda: None, breaks),
+    }
     shown = io.StringIO()
     with ExitStack() as held:
-        others = run._others(Console(file=shown, width=100), held, tmp_path, list(found))
+        others = run._others(Console(file=shown, width=100), held, tmp_path, found)
     assert (list(others), ended) == (["a"], ["plays"])
     assert "no story on b: there is no b" in shown.getvalue()
     assert "no story on c: it could not be started: its disk is full" in shown.getvalue()
@@ -71,8 +76,13 @@ def test_the_runbooks_of_the_further_stories_are_ones_that_lint_takes(tmp_path: 
     books = {
         "menu-api-hang.md": folder.runbook_of_hang("menu-api", target),
         "kitchen-down.md": folder.runbook_of_container("kitchen"),
+        "orders-rollout.md": folder.runbook_of_workload("orders", "deployment: paramedic-demo-1/orders, host: cluster"),
     }
     services = """\
+hosts:
+  web-5: {local: true}
+  localhost: {local: true}
+  cluster: {kubernetes: {kubeconfig: '/k', context: 'it''s'}}
 services:
   menu-api:
     targets:
@@ -80,7 +90,18 @@ services:
   kitchen:
     targets:
       - {host: localhost, container: kitchen, health: "http://127.0.0.1:2/"}
+  orders:
+    targets:
+      - {host: cluster, deployment: {name: orders, namespace: paramedic-demo-1}}
 """
     folder.write(tmp_path / "data" / "runbooks", services, books)
     wrong = [str(problem) for problem in read_folder(tmp_path / "data" / "runbooks").problems]
     assert [words for words in wrong if "tracking-api" not in words] == []
+
+
+def test_a_context_is_of_the_story_on_kubernetes_alone() -> None:
+    with pytest.raises(ValueError, match="a context is for the story kubernetes"):
+        wanted("ssh", "kind-kind")
+    answer = CliRunner().invoke(app, ["--with", "ssh", "--context", "kind-kind"])
+    assert answer.exit_code == 2
+    assert list(wanted("ssh,kubernetes", "kind-kind")) == ["ssh", "kubernetes"]

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kubernetes_api import TEMPLATE, ApiServer, path_of
+import kubernetes_api
+from kubernetes_api import TEMPLATE, ApiServer, path_of, replica_set, workload
 
 from paramedic.doors import changing
 from paramedic.kubernetes import gitops
@@ -155,6 +156,21 @@ def at_work(controller: Controller) -> Iterator[Controller]:
         over.set()
         thread.join(10)
     assert failed == []
+
+
+@contextmanager
+def owned() -> Iterator[ApiServer]:
+    """A Deployment that Argo CD owns, at its third revision, which is bad."""
+    path, sets = path_of(), "/apis/apps/v1/namespaces/shop/replicasets"
+    owner = {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/api"}
+    with kubernetes_api.serving() as api:
+        found = workload(annotations={"deployment.kubernetes.io/revision": "3", **owner})
+        found["spec"]["template"] = template("shop/api:bad")
+        api.put(path, found)
+        api.put(f"{sets}/api-2", replica_set("api-2", 2, template("shop/api:1"), availableReplicas=1))
+        api.put(f"{sets}/api-3", replica_set("api-3", 3, template("shop/api:bad")))
+        api.objects[f"{sets}/api-3"]["metadata"]["creationTimestamp"] = "2026-01-03T08:01:00Z"
+        yield api
 
 
 def template(image: str) -> dict[str, Any]:

@@ -246,6 +246,7 @@ class Revert:
         )
 
     def _sent(self, repository: Repository, commit: str, branch: str, deadline: float) -> None:
+        kill_point("revert_made", self._target.id)
         try:
             repository.push(commit, branch, deadline)
         except OutcomeUnknown as lost:

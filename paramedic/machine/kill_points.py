@@ -21,6 +21,7 @@ POINTS = (
     "suspended",
     "approval_decided",
     "intent_written",
+    "revert_made",  # of a roll-back by a repository alone: the commit is there, and was not pushed
     "act_sent",
     "outcome_written",
     "verified",

@@ -3,10 +3,14 @@
 git documentation: "git-fetch" (--depth, --deepen), "git-push" (--porcelain), "git-commit-tree", "git-ls-remote".
 """
 
+import contextlib
 import os
 import re
 import secrets
+import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +48,9 @@ _NOT_REACHED = re.compile(
     re.IGNORECASE,
 )
 
+#: What the folder of a copy is called. One that is so old belongs to nobody any more: no copy is used for half as long. Seconds.
+_PREFIX, _LEFT_BEHIND = "paramedic-git-", 3600.0
+
 #: One commit of a log; a line that no message can have ends it.
 _FORMAT = "--format=%H%n%P%n%ct%n%s%n%B%n"
 
@@ -59,7 +66,8 @@ class Git:
     def __enter__(self) -> Self:
         must_be_closed("a repository is asked")
         self._environment = git_access.environment(self._access)
-        self._kept = tempfile.TemporaryDirectory(prefix="paramedic-git-", ignore_cleanup_errors=True)
+        _remove_what_was_left()
+        self._kept = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
         self._copy = Path(self._kept.name) / "copy.git"
         self._work = Path(self._kept.name) / "none"  # where git wants a work tree: nothing is ever in it
         self._work.mkdir()
@@ -287,3 +295,16 @@ def _commit(text: str) -> Commit | None:
     parents = lines[1].split()
     when = datetime.fromtimestamp(int(lines[2]), UTC)
     return Commit(lines[0], parents[0] if parents else None, when, one_line(lines[3])[:200], "\n".join(lines[4:]))
+
+
+def _remove_what_was_left() -> None:
+    """Take away the copies of processes that were killed; a push of theirs that is under way needs its own for a while."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            seen = left.lstat()
+            if (
+                stat.S_ISDIR(seen.st_mode)
+                and seen.st_uid == os.geteuid()
+                and time.time() - seen.st_mtime > _LEFT_BEHIND
+            ):
+                shutil.rmtree(left, ignore_errors=True)

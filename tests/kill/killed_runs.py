@@ -7,19 +7,22 @@ the lease that the dead run leaves has passed at once, by the clock of the store
 import os
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import cast
 
 import pytest
+from _pytest.mark import ParameterSet
 from boundaries import Boundaries
 from databases import processes
 from host_story import Story, without_prefect
 from mail_server import Postbox
+from waiting import until
 
 from paramedic import keys
 from paramedic.audit import verification
@@ -45,6 +48,18 @@ RIGHT = {
 }
 
 
+#: Where a kind's short form kills its run: nobody knows whether it was sent, and it was.
+IN_MID_CHANGE = ("intent_written", "act_sent")
+
+
+def rows(right: Mapping[str, tuple[Ending, int]], *, short: Collection[str] = IN_MID_CHANGE) -> list[ParameterSet]:
+    """Each boundary with what must be true, as a test's parameters `point`, `ending` and `times`."""
+    return [
+        pytest.param(point, *what, id=point, marks=[] if point in short else pytest.mark.long)
+        for point, what in right.items()
+    ]
+
+
 @dataclass
 class Letterbox:
     """The address of a mail server of another process, of which a run's own process sees no letter."""
@@ -62,13 +77,12 @@ class FirstRuns:
         self._copied.start()
         there.close()
 
-    def killed_at(self, point: str, held: Boundaries, work: Callable[..., object], *arguments: object) -> None:
-        """`work(*arguments)` begins, and is killed once it has come to the point."""
-        held.arm(point)
-        self._line.send((str(held.folder), work, arguments))
+    def killed(self, folder: Path, stands: Callable[[Callable[[], None]], object], begins: Sequence[object]) -> None:
+        """A first attempt begins, its kill points in the folder; it is killed once `stands` returns, which calls its argument."""
+        self._line.send((str(folder), begins))
         pid: int = self._line.recv()
         try:
-            assert held.wait(point, self._still_runs) == pid
+            stands(self._still_runs)
         finally:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -89,13 +103,13 @@ def _copies(line: Connection) -> None:
     """In the process that is copied: a run for each message, until there is nobody who asks for more."""
     while True:
         try:
-            folder, work, arguments = line.recv()
+            folder, begins = line.recv()
         except (EOFError, ConnectionResetError):
             return
         if (pid := os.fork()) == 0:
             os.environ[kill_points.VARIABLE] = folder
             try:
-                work(*arguments)
+                _first_attempt(*begins)
             except BaseException:  # the end of a process
                 traceback.print_exc()
             finally:
@@ -115,9 +129,22 @@ class KilledRun:
     def killed_at(self, point: str, **labels: str) -> None:
         """The alert `Ill` with these labels comes in, and the run that works on it is killed at the point."""
         held = Boundaries(self.story.folder / "boundaries")
-        held.folder.mkdir()
-        begins = (self.prepare, self.story.folder, self.story.postbox.url, labels)
-        self.runs.killed_at(point, held, _first_attempt, *begins)
+        self._killed(held.folder, partial(held.wait, point), labels, lambda: held.arm(point))
+
+    def killed_once(self, what: str, holds: Callable[[], object], **labels: str) -> None:
+        """As `killed_at`, once it holds."""
+        self._killed(self.story.folder / "boundaries", lambda tick: until(what, holds, tick=tick), labels)
+
+    def _killed(
+        self,
+        folder: Path,
+        stands: Callable[[Callable[[], None]], object],
+        labels: dict[str, str],
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        folder.mkdir()
+        ready()
+        self.runs.killed(folder, stands, (self.prepare, self.story.folder, self.story.postbox.url, labels))
         self.story.store.close()
         self.story.store = Store(self.story.url, now=lambda: utc_now() + LATER)
         with self.story.store.read() as tx:

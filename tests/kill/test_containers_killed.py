@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from host_story import Story, story
-from kill.killed_runs import RIGHT, FirstRuns, KilledRun, first_runs
+from kill.killed_runs import RIGHT, FirstRuns, KilledRun, first_runs, rows
 from podman_engine import Podman, serving
 
 from paramedic.demo.world import free_port
@@ -62,11 +62,10 @@ class Killed:
         run.killed_at(point, instance="localhost", container=self.name)
 
 
-@pytest.mark.parametrize("point", RIGHT)
+@pytest.mark.parametrize(("point", "ending", "times"), rows(RIGHT, short=RIGHT))
 def test_a_restart_whose_run_dies_is_made_once_at_most(
-    podman: Podman, first_runs: FirstRuns, story: Story, point: str
+    podman: Podman, first_runs: FirstRuns, story: Story, point: str, ending: Ending, times: int
 ) -> None:
-    ending, times = RIGHT[point]
     killed = Killed(podman, KilledRun(story, first_runs), point, "restart", within="60s" if times else "1s")
     outcome = killed.run.is_followed()
     assert (outcome.ending, podman.starts(killed.name, least=1 + times)) == (ending, 1 + times), story.words()

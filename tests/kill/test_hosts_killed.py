@@ -10,7 +10,7 @@ import pytest
 from disk_stage import filled
 from fake_service import Service, service
 from host_story import ATTACKER, BLOCK, BLOCKLIST, DISK, FREE, HOST, REBOOT, Story, story
-from kill.killed_runs import RIGHT, FirstRuns, KilledRun, first_runs
+from kill.killed_runs import RIGHT, FirstRuns, KilledRun, first_runs, rows
 from reboot_stage import Stage as Machine
 from reboot_stage import server_of
 from ssh_servers import Sshd
@@ -34,16 +34,6 @@ Hung = tuple[Machine, Callable[..., KilledRun]]
 
 #: A blocklist is the same one with an address more, and nothing else tells of who put it there.
 UNSEEN = {**RIGHT, "act_sent": (Ending.HANDED_OVER, 1)}
-
-#: In the short form, beside every boundary of a reboot.
-_IN_MID_CHANGE = ("intent_written", "act_sent")
-
-
-def rows(right: dict[str, tuple[Ending, int]]) -> list[object]:
-    return [
-        pytest.param(point, *what, id=point, marks=[] if point in _IN_MID_CHANGE else pytest.mark.long)
-        for point, what in right.items()
-    ]
 
 
 # --- a machine, whose reboot is the test's ---------------------------------------------------------------------------------
@@ -91,7 +81,7 @@ def hung(
     return machine, killed_at
 
 
-@pytest.mark.parametrize(("point", "ending", "times"), [(point, *right) for point, right in RIGHT.items()])
+@pytest.mark.parametrize(("point", "ending", "times"), rows(RIGHT, short=RIGHT))
 def test_a_reboot_whose_run_dies_is_made_once_at_most(hung: Hung, point: str, ending: Ending, times: int) -> None:
     machine, killed_at = hung
     with machine.comes_back("active running"):

@@ -10,7 +10,7 @@ import pytest
 from fake_service import Service, service
 from gitops_shop import template
 from host_story import Story, story
-from kill.killed_runs import RIGHT, FirstRuns, KilledRun, first_runs
+from kill.killed_runs import RIGHT, FirstRuns, KilledRun, first_runs, rows
 from kubernetes_api import CLUSTER, ApiServer, path_of, pod, replica_set, workload
 from waiting import until
 
@@ -44,20 +44,6 @@ with:
 
 #: A person looks at what the workload itself does not tell: its template is the same.
 UNSEEN = {**RIGHT, "act_sent": (Ending.HANDED_OVER, 1)}
-
-#: In the short form, beside every boundary of a roll-back.
-_IN_MID_CHANGE = ("intent_written", "act_sent")
-
-ROWS = [
-    *(pytest.param("rollback", point, *right, id=f"rollback-{point}") for point, right in RIGHT.items()),
-    *(
-        pytest.param(
-            remedy, point, *right, id=f"{remedy}-{point}", marks=[] if point in _IN_MID_CHANGE else pytest.mark.long
-        )
-        for remedy in ("scale", "delete_pod")
-        for point, right in UNSEEN.items()
-    ),
-]
 
 
 @pytest.fixture
@@ -128,8 +114,18 @@ def changes(api: ApiServer, remedy: str) -> int:
     return len([one for one in api.asked("POST") if one.path.endswith("/eviction")])
 
 
-@pytest.mark.parametrize(("remedy", "point", "ending", "times"), ROWS)
-def test_a_change_whose_run_dies_is_made_once_at_most(
+@pytest.mark.parametrize(("point", "ending", "times"), rows(RIGHT, short=RIGHT))
+def test_a_roll_back_whose_run_dies_is_made_once_at_most(
+    api: ApiServer, killed: Callable[..., KilledRun], story: Story, point: str, ending: Ending, times: int
+) -> None:
+    run = killed("rollback", point, within="60s" if times else "1s")
+    outcome = run.is_followed()
+    assert (outcome.ending, changes(api, "rollback")) == (ending, times), story.words()
+
+
+@pytest.mark.parametrize("remedy", ["scale", "delete_pod"])
+@pytest.mark.parametrize(("point", "ending", "times"), rows(UNSEEN))
+def test_another_number_of_pods_or_one_that_is_deleted_is_asked_for_once_at_most(
     api: ApiServer, killed: Callable[..., KilledRun], story: Story, remedy: str, point: str, ending: Ending, times: int
 ) -> None:
     run = killed(remedy, point, within="60s" if times else "1s")

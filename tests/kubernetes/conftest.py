@@ -1,7 +1,6 @@
 """The stage of workloads that a GitOps controller owns: a cluster, a repository, and a target that names both."""
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +8,17 @@ import gitops_shop
 import kubernetes_api
 import pytest
 from gitops_shop import AUTHOR, Repo
-from kubernetes_api import ApiServer, path_of, replica_set, workload
+from kubernetes_api import ApiServer
 
 from paramedic.kubernetes import gitops
 from paramedic.kubernetes.target import ScalableWords
 from paramedic.remediation.target import Target
 
-PATH, SETS = path_of(), "/apis/apps/v1/namespaces/shop/replicasets"
-REVISION = "deployment.kubernetes.io/revision"
-ARGO = {"annotations": {REVISION: "3", "argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/api"}}
-
 
 @pytest.fixture
 def owned() -> Iterator[ApiServer]:
     """A Deployment that Argo CD owns, at its third revision, which is bad."""
-    with kubernetes_api.serving() as api:
-        found = workload(**deepcopy(ARGO))
-        found["spec"]["template"] = gitops_shop.template("shop/api:bad")
-        api.put(PATH, found)
-        api.put(f"{SETS}/api-2", replica_set("api-2", 2, gitops_shop.template("shop/api:1"), availableReplicas=1))
-        api.put(f"{SETS}/api-3", replica_set("api-3", 3, gitops_shop.template("shop/api:bad")))
-        api.objects[f"{SETS}/api-3"]["metadata"]["creationTimestamp"] = "2026-01-03T08:01:00Z"
+    with gitops_shop.owned() as api:
         yield api
 
 

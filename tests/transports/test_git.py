@@ -222,6 +222,21 @@ def test_the_copy_is_gone_with_it(repo: Repo, tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.glob("paramedic-git-*")) == []
 
 
+def test_what_killed_processes_have_left_is_taken_away_after_a_while(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git.tempfile, "tempdir", str(tmp_path))
+    left, young, elsewhere = (tmp_path / name for name in ("paramedic-git-left", "paramedic-git-young", "elsewhere"))
+    for folder in (left, young, elsewhere):
+        (folder / "copy.git").mkdir(parents=True)
+    (tmp_path / "paramedic-git-link").symlink_to(elsewhere)
+    for folder in (left, elsewhere):
+        os.utime(folder, (1, 1))
+    with Git(RepositoryAccess(str(repo.bare))):
+        assert (left.exists(), young.exists()) == (False, True), "a push of it may be under way"
+    assert (elsewhere / "copy.git").exists()
+
+
 def test_a_repository_that_is_too_large_is_given_up(repo: Repo, copy: Git, monkeypatch: pytest.MonkeyPatch) -> None:
     (repo.work / "large").write_bytes(os.urandom(600_000))
     repo.commit({"README": "large"}, "Large")

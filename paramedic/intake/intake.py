@@ -65,10 +65,11 @@ class Wake:
         self._any.clear()
         return came
 
-    def wait(self, seconds: float) -> None:
-        """Wait until alerts arrive, at most `seconds`."""
-        self._any.wait(seconds)
+    def wait(self, seconds: float) -> bool:
+        """Wait until alerts arrive, at most `seconds`; whether any did."""
+        came = self._any.wait(seconds)
         self._any.clear()
+        return came
 
     def wait_critical(self, seconds: float) -> bool:
         """Wait until a critical alert arrives, at most `seconds`; whether one did."""
@@ -102,14 +103,16 @@ class Intake:
 
     def run(self, stop: threading.Event, wake: Wake, *, poll_seconds: float = 1.0) -> None:
         """Run until `stop`. Waits for a store that does not answer; nothing is lost meanwhile."""
+        came = False
         while not stop.is_set():
             try:
-                busy = self.decide_some() > 0
+                busy = self.decide_some(come=came) > 0
             except StoreUnavailable as error:
                 log.warning("triage waits: %s", error)
                 busy = False
+            came = False
             if not busy:
-                wake.wait(poll_seconds)
+                came = wake.wait(poll_seconds)
             elif wake.cleared():  # alerts come in: their senders wait now, and what is decided can catch up later
                 stop.wait(_URGENT_SECONDS)
                 wake.wait_critical(_YIELD_SECONDS - _URGENT_SECONDS)
@@ -123,11 +126,15 @@ class Intake:
             count += some
         return count
 
-    def decide_some(self) -> int:
-        """Decide on a part of what waits, the worst first; returns the number of decisions. Raises StoreUnavailable."""
-        with self._store.read() as tx:
-            if not inbox.any_waiting(tx):
-                return 0
+    def decide_some(self, *, come: bool = False) -> int:
+        """Decide on a part of what waits, the worst first; returns the number of decisions. Raises StoreUnavailable.
+
+        Whether anything waits is not asked first where alerts are known to have `come`.
+        """
+        if not come:
+            with self._store.read() as tx:
+                if not inbox.any_waiting(tx):
+                    return 0
         library = self._read_library()
         try:
             return self._decide_many(library)

@@ -108,12 +108,13 @@ def raise_attempt(
     )
     if raised.rowcount != 1:
         return False
-    end_attempts(tx, number, "given_up")
+    if after:
+        end_attempts(tx, number, "given_up")
     incident = incidents.get(tx, number)
     tx.conn.execute(
         insert(attempts).values(incident=number, attempt=after + 1, state="open", raised_at=tx.now, reason=reason)
     )
-    consumed = _consumed(tx, incident, again=again)
+    consumed = _consumed(tx, incident, again=again) if after else set()
     for rung in range(1, rungs + 1):
         if rung not in consumed:
             tx.conn.execute(

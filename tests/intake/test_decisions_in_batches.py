@@ -65,8 +65,9 @@ class _Waits(Wake):
         super().__init__()
         self.waits: list[str] = []
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> bool:
         self.waits.append(f"any, {seconds:.2f} s")
+        return False
 
     def wait_critical(self, seconds: float) -> bool:
         self.waits.append(f"critical, {seconds:.2f} s")
@@ -79,7 +80,7 @@ def test_while_alerts_come_in_triage_leaves_the_store_to_their_senders(store: St
     came = iter([True, True, False])
 
     class Scripted(Intake):
-        def decide_some(self) -> int:
+        def decide_some(self, *, come: bool = False) -> int:
             try:
                 if next(came):
                     wake.set()

@@ -23,7 +23,7 @@ from paramedic.audit import verification
 from paramedic.demo.folder import LIMIT_MB, write
 from paramedic.demo.more import More, Story, possible
 from paramedic.demo.screen import line, show_around, show_mail, show_timeline
-from paramedic.demo.story import Scenario, Stage, bad_release, beyond_help, hang, leak
+from paramedic.demo.story import Scenario, Stage, all_is_well, bad_release, beyond_help, hang, leak
 from paramedic.demo.world import Mailbox, PagerSink, World
 from paramedic.machine import ports
 from paramedic.settings import Settings, load_settings
@@ -175,6 +175,7 @@ def _play_scenarios(  # noqa: PLR0917 - what the stage is made of
                 say=say,
             )
             try:
+                all_is_well(stage)
                 scenario = play_it(stage)
             except TimeoutError as error:
                 scenario = Scenario(name, faults=[str(error)])

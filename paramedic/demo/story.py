@@ -15,7 +15,7 @@ from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident, State
 from paramedic.machine.clock import iso, utc_now
-from paramedic.store import Store, attempts, incidents, trail
+from paramedic.store import Store, attempts, checks, incidents, mass_failure, trail
 from paramedic.transports import http_deadline
 from paramedic.transports.prefect_http import PrefectApi
 
@@ -135,6 +135,19 @@ def wait_for(stage: Stage, what: str, holds: Callable[[], bool], *, seconds: flo
             raise TimeoutError(f"{what}: not within {seconds:.0f} s")
         stage.tick()
         time.sleep(0.1)
+
+
+def all_is_well(stage: Stage) -> None:
+    """Wait until no check is broken any more: what a story has broken would be a mass failure together with what the next breaks.
+
+    Raises TimeoutError.
+    """
+
+    def well() -> bool:
+        with stage.store.read() as tx:
+            return mass_failure.current(tx) is None and not any(state.standing.breached for state in checks.listed(tx))
+
+    wait_for(stage, "every check is well again", well, seconds=60)
 
 
 def hang(stage: Stage, service: Service) -> Scenario:

@@ -21,6 +21,7 @@ from paramedic.text.sanitize import one_line
 from paramedic.transports import http_deadline, kubernetes_config, postgresql
 from paramedic.transports.git import Git
 from paramedic.transports.kubernetes_config import Way
+from paramedic.transports.kubernetes_plugin import Credential
 
 #: A retry that the server asks for later than this is not waited for. Seconds.
 _LONGEST_WAIT = 3600
@@ -61,23 +62,28 @@ class Kubernetes:
     ) -> Reply:
         """One request to the API server; see `paramedic.kinds.cluster.Cluster`."""
         must_be_closed("a cluster is asked")
-        way, client = _client(self._access)
-        token = way.token()
-        headers = {"Accept": "application/json", "User-Agent": "paramedic"}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
         content = None if body is None else json.dumps(body).encode()
+        headers = {"Accept": "application/json", "User-Agent": "paramedic"}
         if content is not None:
             headers["Content-Type"] = media_type
-        left = deadline - boottime()
-        if left <= 0:
-            raise TemporaryError(f"there is no time left to ask {self._host.name}")
-        request = client.build_request(
-            method, f"{way.server}{path}", params=dict(query or {}), headers=headers, content=content, timeout=left
-        )
-        if way.tls_name is not None:
-            request.extensions["sni_hostname"] = way.tls_name
-        return self._sent(client, request, changes=method != "GET")
+        changes = method != "GET"
+        way = _way(self._access)
+        login = None if way.plugin is None else way.plugin.credential(deadline, early=not changes)
+        while True:
+            client, token = _client(self._access, login), way.token() if login is None else login.token
+            asking = headers if token is None else {**headers, "Authorization": f"Bearer {token}"}
+            left = deadline - boottime()
+            if left <= 0:
+                raise TemporaryError(f"there is no time left to ask {self._host.name}")
+            request = client.build_request(
+                method, f"{way.server}{path}", params=dict(query or {}), headers=asking, content=content, timeout=left
+            )
+            if way.tls_name is not None:
+                request.extensions["sni_hostname"] = way.tls_name
+            reply = self._sent(client, request, changes=changes)
+            if reply.status != 401 or way.plugin is None or login is None or not way.plugin.refused(login) or changes:
+                return reply  # a change is sent once: between it and its last look no plug-in is waited for
+            login = way.plugin.credential(deadline, early=True)
 
     def _sent(self, client: httpx.Client, request: httpx.Request, *, changes: bool) -> Reply:
         name = self._host.name
@@ -158,24 +164,45 @@ class Kubernetes:
 
 def who(access: KubernetesAccess) -> str:
     """Who asks the API server, in words. Raises PermanentError where the files do not say."""
-    return _client(access)[0].who
+    return _way(access).who
+
+
+class _Known:
+    """A way and its client, of one state of its file in one process."""
+
+    def __init__(self, written: tuple[object, ...], way: Way) -> None:
+        self.of, self.way = (os.getpid(), written), way
+        self.client: httpx.Client | None = None
+        self.pair: bytes | None = None  # the certificate of the plug-in's that the client shows
 
 
 _lock = threading.Lock()
-_clients: dict[KubernetesAccess, tuple[int, tuple[object, ...], Way, httpx.Client]] = {}
+_known: dict[KubernetesAccess, _Known] = {}
 
 
-def _client(access: KubernetesAccess) -> tuple[Way, httpx.Client]:
-    """The client of this process, made anew where the file has changed: a renewed certificate is used from then on."""
+def _way(access: KubernetesAccess) -> Way:
+    return _current(access).way
+
+
+def _current(access: KubernetesAccess) -> _Known:
+    """What is known of it, made anew where the file has changed: a renewed certificate is used from then on."""
     written = _written(access)
     with _lock:
-        known = _clients.get(access)
-        if known is not None and known[:2] == (os.getpid(), written):
-            return known[2], known[3]
-        way = kubernetes_config.way(access)
-        client = http_deadline.client(seconds=30, verify=way.tls if way.tls is not None else False)
-        _clients[access] = (os.getpid(), written, way, client)
-        return way, client
+        known = _known.get(access)
+        if known is None or known.of != (os.getpid(), written):
+            _known[access] = known = _Known(written, kubernetes_config.way(access))
+        return known
+
+
+def _client(access: KubernetesAccess, login: Credential | None) -> httpx.Client:
+    """The client of this process; another where the plug-in gave another certificate."""
+    known, pair = _current(access), None if login is None else login.pair
+    with _lock:
+        if known.client is None or known.pair != pair:
+            tls = known.way.tls if pair is None else known.way.tls_with(pair)
+            known.client = http_deadline.client(seconds=30, verify=tls if tls is not None else False)
+            known.pair = pair
+        return known.client
 
 
 def _written(access: KubernetesAccess) -> tuple[object, ...]:

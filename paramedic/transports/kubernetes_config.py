@@ -2,7 +2,7 @@
 
 Kubernetes documentation: "Organizing Cluster Access Using kubeconfig Files", kubeconfig (v1), "Accessing the Kubernetes API
 from a Pod". Read by hand: the official client takes 100 MB and a second to import, writes keys to temporary files and runs
-credential plug-ins without a time limit.
+credential plug-ins without a time limit (`paramedic.transports.kubernetes_plugin`).
 """
 
 import base64
@@ -11,7 +11,7 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,11 +25,15 @@ from paramedic.errors import PermanentError
 from paramedic.remediation.host import KubernetesAccess
 from paramedic.text.redaction import remember
 from paramedic.text.sanitize import one_line
+from paramedic.transports.kubernetes_plugin import Exec, Plugin, cluster_words
 from paramedic.transports.private_file import must_be_private
 
 #: Where a pod finds its service account, and the variables that lead it to the API server.
 POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _POD_HOST, _POD_PORT = "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"
+
+#: The extension of a cluster that is for its plug-ins.
+_FOR_PLUGINS = "client.authentication.k8s.io/exec"
 
 #: A kubeconfig, a token or a certificate is not longer. Bytes.
 _LIMIT = 1024 * 1024
@@ -39,6 +43,11 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
 
+class _Extension(_Part):
+    name: str
+    extension: Any = None
+
+
 class _Cluster(_Part):
     server: str
     tls_server_name: str | None = Field(default=None, alias="tls-server-name")
@@ -46,6 +55,7 @@ class _Cluster(_Part):
     authority_data: str | None = Field(default=None, alias="certificate-authority-data")
     unverified: bool = Field(default=False, alias="insecure-skip-tls-verify")
     proxy: str | None = Field(default=None, alias="proxy-url")
+    extensions: list[_Extension] = []
 
 
 class _User(_Part):
@@ -55,7 +65,7 @@ class _User(_Part):
     certificate_data: str | None = Field(default=None, alias="client-certificate-data")
     key: str | None = Field(default=None, alias="client-key")
     key_data: str | None = Field(default=None, alias="client-key-data")
-    exec: Any = None
+    exec: Exec | None = None
     auth_provider: Any = Field(default=None, alias="auth-provider")
     username: str | None = None
     impersonated: str | None = Field(default=None, alias="as")
@@ -97,6 +107,10 @@ class Way:
     tls_name: str | None  # the name that its certificate has, where it is another than the address's
     token: Callable[[], str | None]  # read for each request: the token of a service account is replaced every hour
     who: str  # who asks, in words
+    plugin: Plugin | None = None  # what is asked for the login, in place of `token`
+    tls_with: Callable[[bytes], ssl.SSLContext | None] = lambda _: (
+        None
+    )  # the same with a client certificate and its key
 
 
 def way(access: KubernetesAccess) -> Way:
@@ -107,12 +121,14 @@ def way(access: KubernetesAccess) -> Way:
     must_be_private(file)
     try:
         found = _File.model_validate(YAML(typ="safe", pure=True).load(_text(file)))
-    except YAMLError as error:
-        raise PermanentError(f"{file} is no YAML") from error
+    except YAMLError:
+        raise PermanentError(f"{file} is no YAML") from None
     except ValidationError as error:
         [first, *_] = error.errors(include_url=False, include_input=False)  # never its value: it may be a secret
         where = ".".join(map(str, first["loc"]))
-        raise PermanentError(f"{file} is no kubeconfig: {where}: {first['msg']}") from error
+        raise PermanentError(
+            f"{file} is no kubeconfig: {where}: {first['msg']}"
+        ) from None  # its traceback would show it
     context = _context(found, file, access.context)
     cluster = next((named.cluster for named in found.clusters if named.name == context.cluster), None)
     user = next((named.user for named in found.users if named.name == context.user), None)
@@ -138,7 +154,7 @@ def _usable(file: Path, cluster: _Cluster, user: _User) -> Way:
         )
     if cluster.proxy:
         raise PermanentError(f"{file}: `proxy-url` is not supported: name a server that can be reached from here")
-    for key, value in (("exec", user.exec), ("auth-provider", user.auth_provider), ("as", user.impersonated)):
+    for key, value in (("auth-provider", user.auth_provider), ("as", user.impersonated)):
         if value:
             raise PermanentError(
                 f"{file}: `{key}` is not supported: give Paramedic a service account of its own (docs/hosts.md)"
@@ -146,8 +162,28 @@ def _usable(file: Path, cluster: _Cluster, user: _User) -> Way:
     if user.username:
         raise PermanentError(f"{file}: no API server takes a password any more: give Paramedic a service account")
     tls = _tls(file, cluster, user)
+    server = _server(file, cluster.server, tls)
+    if user.exec is not None:
+        return _by_plugin(file, cluster, user, user.exec, Way(server, tls, cluster.tls_server_name, lambda: None, ""))
     who, token = _token(file, user)
-    return Way(_server(file, cluster.server, tls), tls, cluster.tls_server_name, token, who)
+    return Way(server, tls, cluster.tls_server_name, token, who)
+
+
+def _by_plugin(file: Path, cluster: _Cluster, user: _User, words: Exec, way: Way) -> Way:
+    """The way with the login that a plug-in gives. Raises PermanentError where it may not be asked."""
+    if user.token or user.token_file or user.certificate or user.certificate_data:
+        raise PermanentError(f"{file}: a user has `exec` and another login: leave one of them away")
+    found = (each.extension for each in cluster.extensions if each.name == _FOR_PLUGINS)
+    authority = _bytes(file, cluster.authority, cluster.authority_data)
+    plugin = Plugin(words, file, cluster_words(cluster.server, cluster.tls_server_name, authority, next(found, None)))
+
+    def tls_with(pair: bytes) -> ssl.SSLContext | None:
+        tls = _tls(file, cluster, user)
+        if tls is not None:
+            _load(tls, file, pair)
+        return tls
+
+    return replace(way, who=f"by the plug-in {plugin.name} of {file}", plugin=plugin, tls_with=tls_with)
 
 
 def _server(file: Path | str, server: str, tls: ssl.SSLContext | None) -> str:

@@ -1,5 +1,6 @@
 """Workloads at a real API server with its real controllers: kubectl sees what we say, and we see what it did."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from incident_states import alert
+from kubernetes_login import BETA, Login, answer
 from kubernetes_server import Server, control_plane
 from kubernetes_shop import KINDS, WITHIN, Shop
 from ruamel.yaml import YAML
@@ -269,3 +271,16 @@ def test_the_shipped_role_allows_what_is_needed_and_nothing_else(server: Server)
     allowed = server.kubectl("auth", "can-i", "--list", "--as=paramedic", "-n", "limited")
     assert "secrets" not in allowed
     assert "delete" not in allowed
+
+
+def test_a_credential_plug_in_logs_in_as_it_does_for_kubectl(server: Server, tmp_path: Path) -> None:
+    found = json.loads((server.folder / "admin").read_text())
+    login = Login(tmp_path, found["clusters"][0]["cluster"]["server"])
+    login.write(cluster=found["clusters"][0]["cluster"], apiVersion=BETA, interactiveMode=None)
+    login.says(answer(BETA, token=found["users"][0]["user"]["token"]))
+    assert login.ask(path="/api/v1/namespaces", seconds=60) == 200
+    said = server.kubectl(f"--kubeconfig={login.file}", "get", "namespaces")
+    assert "default" in said
+    login.write(cluster=found["clusters"][0]["cluster"], apiVersion=BETA, args=["another"])
+    login.says(answer(BETA, token="nobody-s-token-123"))
+    assert login.ask(path="/api/v1/namespaces", seconds=60) == 401

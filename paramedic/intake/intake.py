@@ -156,7 +156,8 @@ class Intake:
                 target = self._decide(tx, receipt, library)
                 opened += [target] if target is not None else []
                 count += 1
-        self._size = min(_MOST, 2 * count)  # what is read and then not decided on is read again
+        if count:  # none where another gateway was first
+            self._size = min(_MOST, 2 * count)  # what is read and then not decided on is read again
         for target in opened:
             kill_point("triaged", target)
         if opened:

@@ -93,6 +93,17 @@ def test_while_alerts_come_in_triage_leaves_the_store_to_their_senders(store: St
     assert wake.waits == ["critical, 0.40 s", "critical, 0.40 s", "any, 1.00 s"]
 
 
+@pytest.mark.parametrize("come", [True, False])
+def test_after_another_gateway_was_first_the_next_alert_is_decided_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch, come: bool
+) -> None:
+    monkeypatch.setattr(inbox, "any_waiting", lambda _: True)  # it waited when this one looked
+    intake = Intake(store, lambda: LIBRARY)
+    assert intake.decide_some(come=come) == 0
+    _took_in(store, ("Next", Severity.WARNING))
+    assert intake.decide_some(come=come) == 1
+
+
 def test_only_a_critical_alert_ends_that_pause() -> None:
     wake = Wake()
     wake.set()

@@ -59,12 +59,12 @@ class _Cluster(_Part):
 
 
 class _User(_Part):
-    token: str | None = None
+    token: str | None = Field(default=None, repr=False)
     token_file: str | None = Field(default=None, alias="tokenFile")
     certificate: str | None = Field(default=None, alias="client-certificate")
     certificate_data: str | None = Field(default=None, alias="client-certificate-data")
     key: str | None = Field(default=None, alias="client-key")
-    key_data: str | None = Field(default=None, alias="client-key-data")
+    key_data: str | None = Field(default=None, alias="client-key-data", repr=False)
     exec: Exec | None = None
     auth_provider: Any = Field(default=None, alias="auth-provider")
     username: str | None = None

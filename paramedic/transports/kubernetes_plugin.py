@@ -61,9 +61,9 @@ class Exec(BaseModel):
 
 class _Status(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
-    token: str | None = None
+    token: str | None = Field(default=None, repr=False)
     certificate: str | None = Field(default=None, alias="clientCertificateData")
-    key: str | None = Field(default=None, alias="clientKeyData")
+    key: str | None = Field(default=None, alias="clientKeyData", repr=False)
     expires: datetime | None = Field(default=None, alias="expirationTimestamp")
 
 
@@ -78,8 +78,8 @@ class _Answer(BaseModel):
 class Credential:
     """What a run of the plug-in gave: a token, a client certificate with its key in PEM, or both."""
 
-    token: str | None
-    pair: bytes | None
+    token: str | None = field(repr=False)
+    pair: bytes | None = field(repr=False)
     expires: datetime | None = None
     given_at: datetime = field(default_factory=utc_now)
     given: float = field(default_factory=boottime)

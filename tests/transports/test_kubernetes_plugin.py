@@ -301,6 +301,13 @@ def test_a_token_in_what_it_complains_of_is_not_shown(login: Login) -> None:
 # --- certificates ---
 
 
+def test_what_is_secret_of_a_login_is_not_shown_with_it() -> None:
+    login = kubernetes_plugin.Credential("a-planted-token", b"a planted key")
+    assert "planted" not in repr(login)
+    status = kubernetes_plugin._Status(token="a-planted-token", clientKeyData="a planted key")
+    assert "planted" not in repr(status)
+
+
 def test_a_certificate_logs_in_and_another_one_after_it(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
 

@@ -1,0 +1,211 @@
+"""What stands around several Paramedics in production: PostgreSQL, Redis, two Prefect servers, nginx before each pair."""
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import redis
+from databases import Postgres, start_postgres, stop_postgres
+from waiting import until
+
+from paramedic.demo.world import free_port
+from paramedic.machine.parent_death import command, module
+from paramedic.stack.prefect_server import server_env
+
+REDIS_PASSWORD = secrets.token_hex(16)
+PREFECT_LOGIN = f"paramedic:{secrets.token_hex(16)}"
+
+#: The one before each pair. A request is handed to the other server where this one refuses the connection.
+_NGINX = """\
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+{pairs}
+}}
+"""
+
+_PAIR = """\
+  upstream {name} {{ {servers} }}
+  server {{
+    listen 127.0.0.1:{port};
+    client_max_body_size 16m;
+    location / {{
+      proxy_pass http://{name};
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+      proxy_connect_timeout 2s;
+    }}
+  }}
+"""
+
+_UPGRADE = "  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n"
+
+
+@dataclass
+class Program:
+    """A server that a test kills and starts again on what it left."""
+
+    name: str
+    argv: list[str]
+    folder: Path
+    answers: Callable[[], bool]
+    env: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Begin; `is_ready` says when it serves."""
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command(self.argv),
+                env=dict(os.environ) | self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                process_group=0,
+            )
+
+    def is_ready(self, seconds: float = 300) -> None:
+        until(self.name, self.answers, seconds)
+
+    def kill(self) -> None:
+        """With everything that it has started."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def log(self) -> str:
+        return (self.folder / f"{self.name}.log").read_text(errors="replace")[-3000:]
+
+
+@dataclass
+class Servers:
+    """All of them, and where they are reached."""
+
+    postgres: Postgres
+    redis: Program
+    prefects: list[Program]
+    nginx: Program
+    gateway_ports: list[int]
+    gateway: str
+    prefect: str
+
+
+def answers(url: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(url, timeout=3, trust_env=False).is_success
+    return False
+
+
+@contextlib.contextmanager
+def serving(require: Callable[[str], str], folder: Path, pg_folder: Path) -> Iterator[Servers]:
+    """Everything started, with two free ports for gateways that are to come."""
+    programs = [require(name) for name in ("initdb", "redis-server", "nginx")]
+    postgres, process = start_postgres(programs[0], pg_folder)
+    made: list[Program] = []
+    try:
+        for database in ("paramedic", "prefect"):
+            postgres.run(f"CREATE DATABASE {database}")
+        servers = _around(postgres, programs[1], programs[2], folder)
+        made = [servers.redis, *servers.prefects, servers.nginx]
+        for program in (servers.redis, servers.prefects[0], servers.nginx):
+            program.start()
+        servers.prefects[0].is_ready()  # it migrates; the second finds it done
+        servers.prefects[1].start()
+        for program in made:
+            program.is_ready()
+        yield servers
+    finally:
+        for program in made:
+            program.kill()
+        stop_postgres(process)
+
+
+def _around(postgres: Postgres, redis_server: str, nginx: str, folder: Path) -> Servers:
+    redis_port, ports = free_port(), [free_port() for _ in range(6)]
+    prefects = [
+        _prefect(f"prefect-{number}", port, postgres, redis_port, folder) for number, port in enumerate(ports[:2])
+    ]
+    gateway, prefect = ports[4:]
+    pairs = _pair("gateways", gateway, ports[2:4]) + _pair("prefects", prefect, ports[:2])
+    config = str(folder / "nginx.conf")
+    Path(config).write_text(_NGINX.format(folder=folder, pairs=_UPGRADE + pairs))
+    run_as = ["-g", "daemon off; user root;"] if os.getuid() == 0 else ["-g", "daemon off;"]
+    return Servers(
+        postgres,
+        _redis(redis_server, redis_port, folder),
+        prefects,
+        Program("nginx", [nginx, "-p", str(folder), "-c", config, *run_as], folder, lambda: _listens(gateway)),
+        ports[2:4],
+        f"http://127.0.0.1:{gateway}",
+        f"http://127.0.0.1:{prefect}/api",
+    )
+
+
+def _pair(name: str, port: int, behind: list[int]) -> str:
+    servers = " ".join(f"server 127.0.0.1:{each} max_fails=1 fail_timeout=2s;" for each in behind)
+    return _PAIR.format(name=name, port=port, servers=servers)
+
+
+def _redis(program: str, port: int, folder: Path) -> Program:
+    (folder / "redis.conf").write_text(
+        f'bind 127.0.0.1\nport {port}\nrequirepass {REDIS_PASSWORD}\nsave ""\nappendonly no\ndir {folder}\n'
+    )
+    client = redis.Redis(port=port, password=REDIS_PASSWORD, socket_timeout=2)
+
+    def pongs() -> bool:
+        with contextlib.suppress(redis.RedisError):
+            return bool(client.ping())
+        return False
+
+    return Program("redis", [program, str(folder / "redis.conf")], folder, pongs)
+
+
+def _prefect(name: str, port: int, postgres: Postgres, redis_port: int, folder: Path) -> Program:
+    """Prefect's own server, as docs/production.md has several of it."""
+    home = folder / name
+    home.mkdir()
+    redis_url = f"redis://:{REDIS_PASSWORD}@127.0.0.1:{redis_port}"
+    env = server_env(home) | {
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": postgres.url("prefect").replace(
+            "postgresql://", "postgresql+asyncpg://"
+        ),
+        "PREFECT_MESSAGING_BROKER": "prefect_redis.messaging",
+        "PREFECT_MESSAGING_CACHE": "prefect_redis.messaging",
+        "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "prefect_redis.ordering",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
+        "PREFECT_REDIS_MESSAGING_URL": f"{redis_url}/0",
+        "PREFECT_SERVER_DOCKET_URL": f"{redis_url}/1",
+        "PREFECT_SERVER_API_AUTH_STRING": PREFECT_LOGIN,
+        "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",  # none is used, and they cost seconds of CPU
+    }
+    argv = [sys.executable, "-Pm", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    return Program(name, argv, folder, lambda: answers(f"http://127.0.0.1:{port}/api/health"), env)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+__all__ = ["PREFECT_LOGIN", "Program", "Servers", "answers", "module", "serving"]

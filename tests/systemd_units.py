@@ -11,10 +11,25 @@ from pathlib import Path
 
 from required import missing
 from systemd_container import CannotRun, PidOne
+from waiting import until
 
 from paramedic.integrations.targets.systemd import Changer, Reader
 from paramedic.remediation.target import Identity, Target
 from paramedic.transports.local import Local
+
+
+def starts_of(systemd: PidOne, unit: str, written: Path) -> int:
+    """How often the unit was started; the line of the process that runs now is waited for: systemd has it before it writes."""
+    runs = systemd.run("systemctl", "show", "--property=MainPID", "--value", unit).stdout.strip()
+    until(f"the line of process {runs}", lambda: runs in {"", "0", *_lines(written)}, 30)
+    return len(_lines(written))
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except FileNotFoundError:
+        return []
 
 
 class Units:
@@ -38,13 +53,11 @@ class Units:
         made = self.make(name, **more)
         started = self.systemd.run("systemctl", "start", made.name)
         assert started.returncode == 0, started.stderr
+        self.starts(name)
         return made
 
     def starts(self, name: str) -> int:
-        try:
-            return len((self.systemd.folder / f"{name}.starts").read_text().splitlines())
-        except FileNotFoundError:
-            return 0
+        return starts_of(self.systemd, f"{name}.service", self.systemd.folder / f"{name}.starts")
 
     def identity(self, of: Target) -> Identity:
         return Reader(of, Local(self.via), timedelta(seconds=60)).identity()

@@ -12,6 +12,7 @@ import pytest
 import sudo_user
 from ssh_servers import Sshd, relay, running
 from systemd_container import PidOne
+from systemd_units import starts_of
 from waiting import until
 
 from paramedic.doors import changing, reading
@@ -47,6 +48,7 @@ def unit(pid_one: PidOne) -> Iterator[str]:
     more = f"ExecStop=/bin/sh -c 'until [ ! -e {pid_one.folder}/slow ]; do sleep 0.1; done'"
     pid_one.unit("app.service", f"[Service]\nExecStart={script}\n{more}\n")
     assert pid_one.run("systemctl", "start", "app.service").returncode == 0
+    starts_of(pid_one, "app.service", starts)
     yield "app.service"
     (pid_one.folder / "slow").unlink(missing_ok=True)
     pid_one.run("systemctl", "kill", "--signal=KILL", "app.service")
@@ -58,7 +60,7 @@ def target(unit: str, host: Host) -> Target:
 
 
 def starts(pid_one: PidOne) -> int:
-    return len((pid_one.folder / "starts").read_text().splitlines())
+    return starts_of(pid_one, "app.service", pid_one.folder / "starts")
 
 
 def test_a_unit_there_is_restarted_as_one_here_is(pid_one: PidOne, there: Sshd, unit: str) -> None:

@@ -1,18 +1,12 @@
 """Time-outs for a frozen PostgreSQL, which neither answers nor closes a connection: the client closes it."""
 
-import os
-import socket
-import threading
 import time
-from contextlib import suppress
+from collections.abc import Generator
 from functools import cache
 from typing import Any
 
 #: A server may be silent for this long. Longer than statement_timeout, with which one that is well says no by itself.
 SECONDS = 12.0
-
-_lock = threading.Lock()
-_waiting: dict[Any, tuple[float, int]] = {}  # connection: since when, and its file descriptor
 
 
 def connect(_dialect: Any, _record: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
@@ -23,38 +17,31 @@ def connect(_dialect: Any, _record: Any, args: tuple[Any, ...], given: dict[str,
 @cache
 def _impatient() -> Any:
     # psycopg is an extra: who keeps the store in SQLite has none.
-    from psycopg import Connection
+    from psycopg import Connection, OperationalError
 
     class Impatient(Connection[Any]):
-        """A connection that times out where psycopg would wait for ever: statements, commits and pings all go through `wait`."""
+        """A connection that times out where psycopg would wait for ever: statements, commits and pings all go through `wait`.
 
-        def wait(self, *args: Any, **kwargs: Any) -> Any:
-            _watcher()
-            with _lock:
-                _waiting[self] = (time.monotonic(), self.fileno())
+        No thread and no lock of its own: a wait may begin anywhere, even in the garbage collector's end of a lost transaction.
+        """
+
+        def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+            return super().wait(self._not_for_ever(gen), *args, **kwargs)
+
+        def _not_for_ever(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+            """What psycopg waits for. It also says when nothing has come, ten times in a second."""
+            until = time.monotonic() + SECONDS
             try:
-                return super().wait(*args, **kwargs)
-            finally:
-                with _lock:
-                    _waiting.pop(self, None)
+                awaited = next(gen)
+                while True:
+                    came = yield awaited
+                    if not came and time.monotonic() > until:
+                        self.pgconn.finish()
+                        raise OperationalError(
+                            f"PostgreSQL has not answered for {SECONDS:g} s; the connection is closed"
+                        )
+                    awaited = gen.send(came)
+            except StopIteration as done:
+                return done.value
 
     return Impatient
-
-
-@cache
-def _watcher() -> None:
-    threading.Thread(target=_watch, name="silence", daemon=True).start()
-
-
-def _watch() -> None:
-    while True:
-        time.sleep(1)
-        with _lock:
-            for since, line in _waiting.values():
-                if time.monotonic() - since > SECONDS:
-                    _hang_up(line)
-
-
-def _hang_up(line: int) -> None:
-    with suppress(OSError), socket.socket(fileno=os.dup(line)) as ours:
-        ours.shutdown(socket.SHUT_RDWR)

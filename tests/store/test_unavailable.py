@@ -1,5 +1,6 @@
 """A store that does not answer says so in seconds, in words, and has written nothing by halves."""
 
+import gc
 import os
 import shutil
 import signal
@@ -232,7 +233,7 @@ def test_a_commit_that_finds_no_postgresql_has_written_nothing(mortal: Mortal) -
 def test_a_frozen_postgresql_is_unavailable_and_then_works(mortal: Mortal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frozen_connections, "SECONDS", 1.0)
     store = Store(mortal.url)
-    with pytest.raises(StoreUnavailable), store.record() as tx:  # noqa: PT012 - it freezes in the middle
+    with pytest.raises(StoreUnavailable, match="not answered for 1 s"), store.record() as tx:  # noqa: PT012 - in the middle
         opened(tx)
         mortal.freeze()
         opened(tx, target="web-2/api")
@@ -242,6 +243,50 @@ def test_a_frozen_postgresql_is_unavailable_and_then_works(mortal: Mortal, monke
     record(store)
     assert look_at_the_trail(store).verified
     store.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the lost ones cannot be rolled back
+def test_it_is_unavailable_too_while_the_garbage_collector_ends_lost_transactions(
+    mortal: Mortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frozen_connections, "SECONDS", 1.0)
+    store, losing = Store(mortal.url), Store(mortal.url)
+
+    class Lost:
+        """A transaction that nobody ends: only the garbage collector finds it."""
+
+        def __init__(self) -> None:
+            self.cycle = self
+            self.transaction = losing.read()
+            self.transaction.__enter__()
+
+    def collect_soon() -> None:
+        time.sleep(0.3)  # until the statement below waits
+        gc.enable()
+        parked.acquire()  # and collects nothing itself
+
+    parked, before = threading.Lock(), gc.get_threshold()
+    parked.acquire()
+    collector = threading.Thread(target=collect_soon)
+    try:
+        with pytest.raises(StoreUnavailable, match="not answered"), store.record() as tx:  # noqa: PT012 - in the middle
+            opened(tx)
+            gc.disable()
+            gc.set_threshold(1, 1, 1)
+            for _ in range(4):
+                Lost()
+            mortal.freeze()
+            collector.start()
+            opened(tx, target="web-2/api")
+    finally:
+        gc.set_threshold(*before)
+        parked.release()
+        mortal.resume()
+        collector.join()
+        gc.enable()
+    record(store)
+    store.close()
+    losing.close()
 
 
 def test_a_postgresql_that_only_reads_is_unavailable_for_writers(mortal: Mortal) -> None:

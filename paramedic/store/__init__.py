@@ -175,7 +175,7 @@ def connect(url: str, *, lock_wait: timedelta | None = None) -> Engine:
                 pool_pre_ping=True,
                 json_serializer=_as_json,
                 pool_timeout=5,
-                connect_args={"connect_timeout": 3, "options": "-c statement_timeout=10000 -c lock_timeout=5000"},
+                connect_args=frozen_connections.settings(),
             )
             event.listen(engine, "do_connect", frozen_connections.connect)
             return engine

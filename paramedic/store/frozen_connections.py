@@ -1,4 +1,4 @@
-"""Time-outs for a frozen PostgreSQL, which neither answers nor closes a connection: the client closes it."""
+"""Time-outs for a connection to PostgreSQL whose other end is silent: a frozen server, a lost machine, a frozen process."""
 
 import time
 from collections.abc import Generator
@@ -7,6 +7,26 @@ from typing import Any
 
 #: A server may be silent for this long. Longer than statement_timeout, with which one that is well says no by itself.
 SECONDS = 12.0
+
+#: Either end of a connection that carries nothing asks after so many seconds whether the other is there, so often, and gives
+#: up: 25 s in all. The operating systems' own is two hours.
+KEEPALIVES: dict[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+
+#: What a session of the store asks of the server. A machine without power and a frozen process keep the trail, which has one
+#: writer at a time, no longer than this.
+_SESSION = {
+    "statement_timeout": "10s",
+    "lock_timeout": "5s",
+    "idle_in_transaction_session_timeout": "30s",
+    **{f"tcp_{word}": str(value) for word, value in KEEPALIVES.items()},
+    "tcp_user_timeout": "25s",
+}
+
+
+def settings() -> dict[str, Any]:
+    """What psycopg connects with."""
+    options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+    return {"connect_timeout": 3, "options": options, "tcp_user_timeout": 25_000, **KEEPALIVES}
 
 
 def connect(_dialect: Any, _record: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.readable import readable
 from paramedic.store import Store
+from paramedic.store.frozen_connections import KEEPALIVES
 
 #: Who listens: dispatch, for orders; the responders, for runs.
 DISPATCH, RESPONDER = "dispatch", "responder"
@@ -28,12 +29,7 @@ DISPATCH, RESPONDER = "dispatch", "responder"
 _LONGEST = {"sqlite": 60_000, "postgresql": 7_900}
 
 #: A subscriber's connection: it must not make its owner miss a poll, nor listen for ever to a server that is gone.
-_CONNECTION: dict[str, Any] = {
-    "connect_timeout": 3,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-}
+_CONNECTION: dict[str, Any] = {"connect_timeout": 3, **KEEPALIVES}
 
 #: How soon a subscriber that lost its database connects again.
 _AGAIN_SECONDS = 1.0

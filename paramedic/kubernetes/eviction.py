@@ -221,7 +221,7 @@ def _named(target: Target, workload: Workload, found: list[Pod], asked: Asked) -
             others.append(f"{one_line(name)[:200]} is none of its pods")
         elif pod.is_leaving or pod.is_over:
             others.append(f"{one_line(name)} ends already")
-        elif pod.made_at is None or pod.made_at > alert.starts_at:
+        elif pod.made_at is None or pod.made_at >= alert.starts_at.replace(microsecond=0):  # dated by the second
             others.append(f"the pod {one_line(name)} that there is now was made after the alert began")
         else:
             meant.append(pod)

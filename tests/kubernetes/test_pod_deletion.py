@@ -132,6 +132,17 @@ def test_a_new_pod_of_the_old_one_s_name_is_left_alone(api: ApiServer, listed: C
     assert deleted(api) == []
 
 
+def test_a_new_pod_of_the_second_in_which_the_alert_began_is_a_new_one(
+    api: ApiServer, listed: Callable[..., Target]
+) -> None:
+    api.replace(f"{PODS}/api-0")
+    made = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)  # or up to a second later: the API server dates by the second
+    with pytest.raises(Refused, match="was made after the alert began"):
+        delete(listed(), alert("api-0", began=made + timedelta(seconds=0.9)))
+    delete(listed(), alert("api-0", began=made + timedelta(seconds=1)))
+    assert deleted(api) == ["api-0"]
+
+
 def test_of_several_the_one_that_is_ill_for_longest_is_deleted(api: ApiServer, listed: Callable[..., Target]) -> None:
     ill = put(api, "api-2", ready=False, containerStatuses=CRASHES)
     ill["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-31T08:30:00Z"

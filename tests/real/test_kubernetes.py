@@ -182,7 +182,7 @@ def test_the_pod_that_crashes_is_replaced(server: Server, kind: str) -> None:
 def test_a_new_pod_of_the_old_name_is_not_the_one_that_the_alert_is_about(server: Server) -> None:
     shop = Shop(server, "same-name", "statefulset")
     began = utc_now() + timedelta(seconds=1.1)
-    until("another second: pods are dated by it", lambda: utc_now() >= began)
+    until("another second: the old pods are dated by it", lambda: utc_now() >= began)
     about = replace(alert(pod="api-1"), starts_at=utc_now())
     assert "the pod api-1" in shop.do("delete_pod", lambda: None, about)
     until("its new one is ready", shop.is_whole)

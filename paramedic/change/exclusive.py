@@ -3,17 +3,19 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
 
 from paramedic.change.claim_keeper import ClaimKeeper
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, Refused, TemporaryError
-from paramedic.incidents.incident import name
+from paramedic.incidents.incident import Incident, name
 from paramedic.kinds.transport import Mark, MarkState
 from paramedic.machine.clock import boottime, utc_now
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Identity
-from paramedic.store import acts, claims, incidents
+from paramedic.store import Tx, acts, claims
 from paramedic.store.acts import TOUCHED, Act
 from paramedic.store.claims import Claim
 
@@ -35,22 +37,36 @@ def exclusive(run: PlaybookRun, target: str) -> Iterator[None]:
 
     Raises AlreadyActed if the incident's earlier work has touched the target, and Refused if another's act is open there.
     """
-    with claimed(run, target):
+    with claimed(run, target) as before:
         if not run.looked_back:
-            look_back(run, target)
+            look_back(before)
         yield
 
 
 @contextmanager
-def claimed(run: PlaybookRun, target: str) -> Iterator[None]:
+def claimed(run: PlaybookRun, target: str) -> Iterator["Before"]:
     """Hold the target's only claim, whatever was done to it before. Raises Refused, naming the holder."""
-    run.keeper = keeper = _claim(run, target)
+    run.keeper, before = _claim(run, target)
     try:
         kill_point("claimed", target)
-        yield
+        yield before
     finally:
-        keeper.release()
+        run.keeper.release()
         run.keeper = None
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What had been done to a target at the moment in which it was claimed."""
+
+    unsettled: Act | None  # an act there, of whichever incident, whose outcome is open
+    touched: Act | None  # the last act of this incident's attempts that touched the target, or may have
+
+    @classmethod
+    def of(cls, tx: Tx, incident: Incident, target: str, *overlapping: str) -> Self:
+        """What this transaction sees; `overlapping` are the targets that are parts of this one, or that it is a part of."""
+        touched = [act for act in acts.since_begun(tx, incident) if act.result is None or act.result in TOUCHED]
+        return cls(acts.open_on(tx, target, *overlapping), touched[-1] if touched else None)
 
 
 def happened(run: PlaybookRun, act: Act, mark: Mark | None = None) -> bool:
@@ -89,14 +105,14 @@ def changed_since(run: PlaybookRun, before: Identity) -> bool:
     return reading.restarted(run.target, before, now)
 
 
-def _claim(run: PlaybookRun, target: str) -> ClaimKeeper:
+def _claim(run: PlaybookRun, target: str) -> tuple[ClaimKeeper, Before]:
     """Wait for the claim for one and a half leases: a dead run's lease ends in that time. Raises Refused after it."""
     give_up_at = boottime() + 1.5 * run.settings.lease.total_seconds()
     while True:
         run.go_on()
         asked_at = boottime()
         with run.store.record() as tx:
-            run.still_ours(tx)
+            incident = run.still_ours(tx)
             claim = claims.take(
                 tx,
                 target=target,
@@ -106,13 +122,14 @@ def _claim(run: PlaybookRun, target: str) -> ClaimKeeper:
                 lease=run.settings.lease,
                 overlapping=run.target.overlapping,
             )
+            before = Before.of(tx, incident, target, *run.target.overlapping)
         if isinstance(claim, Claim):
             keeper = ClaimKeeper(
                 run.store, claim, lease=run.settings.lease, every=run.settings.renew, taken_at=asked_at
             )
             keeper.start()
             run.say(f"has the only claim on {target}")
-            return keeper
+            return keeper, before
         if boottime() > give_up_at:
             raise Refused(claim, by_hand="wait until it has ended, or cancel it in the Prefect UI")
         if not run.waited:
@@ -121,15 +138,11 @@ def _claim(run: PlaybookRun, target: str) -> ClaimKeeper:
         time.sleep(_ASK_AGAIN_SECONDS)
 
 
-def look_back(run: PlaybookRun, target: str) -> None:
+def look_back(before: Before) -> None:
     """Raises AlreadyActed or Refused as `exclusive` does."""
-    with run.store.read() as tx:
-        unsettled = acts.open_on(tx, target, *run.target.overlapping)
-        done = acts.since_begun(tx, incidents.get(tx, run.incident.number))
-    earlier = [act for act in done if act.result is None or act.result in TOUCHED]
-    if earlier:
-        raise AlreadyActed(earlier[-1])
-    if unsettled is not None:
+    if before.touched is not None:
+        raise AlreadyActed(before.touched)
+    if (unsettled := before.unsettled) is not None:
         raise Refused(
             f"{unsettled.words} has no outcome yet",
             by_hand=f"look at the target, then `paramedic incident resolve {name(unsettled.incident)}`",

@@ -1,22 +1,19 @@
 """What an earlier attempt did is verified and not repeated; what was verified before it began again is over."""
 
 from datetime import timedelta
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from databases import Clock
 from store_states import HANDED_OVER, TARGET, alert, claimed, intended, working
 
-from paramedic.change.exclusive import AlreadyActed, look_back
+from paramedic.change.exclusive import AlreadyActed, Before, look_back
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, acts, attempts, claims, incidents, lifecycle, retrying
 
 
-def _work(store: Store, number: int) -> Any:
+def _before(store: Store, number: int) -> Before:
     with store.read() as tx:
-        alone = SimpleNamespace(overlapping=())
-        return cast("Any", SimpleNamespace(store=store, incident=incidents.get(tx, number), target=alone))
+        return Before.of(tx, incidents.get(tx, number), TARGET)
 
 
 @pytest.mark.parametrize("result", ["done", "cured"])
@@ -25,14 +22,14 @@ def test_an_act_of_before_the_cure_keeps_the_next_attempt_from_nothing(timed: St
     with timed.record() as tx:
         acts.close(tx, intended(tx, claim), result=result, why="", actor="a")
     with pytest.raises(AlreadyActed):
-        look_back(_work(timed, claim.incident), TARGET)
+        look_back(_before(timed, claim.incident))
     with timed.record() as tx:
         lifecycle.resolve(tx, claim.incident, Outcome(Ending.REMEDIATED, "well"), actor=claim.holder)
     clock.advance(timedelta(minutes=5))
     with timed.record() as tx:
         lifecycle.reopen(tx, claim.incident, alert(starts_at=clock.now()), reason="again")
         assert attempts.begin_attempt(tx, claim.incident, 2, flow_run="run-2") is None
-    look_back(_work(timed, claim.incident), TARGET)
+    look_back(_before(timed, claim.incident))
 
 
 def test_what_was_done_before_a_person_had_it_tried_again_is_that_persons_to_judge(timed: Store) -> None:
@@ -43,8 +40,8 @@ def test_what_was_done_before_a_person_had_it_tried_again_is_that_persons_to_jud
         lifecycle.hand_over(tx, claim.incident, HANDED_OVER, actor=claim.holder)
         retrying.retry(tx, claim.incident, by="ada", because="mended")
         assert attempts.begin_attempt(tx, claim.incident, 2, flow_run="run-2") is None
-    look_back(_work(timed, claim.incident), TARGET)
+    look_back(_before(timed, claim.incident))
     with timed.record() as tx:
         acts.close(tx, intended(tx, claimed(tx, claim.incident, attempt=2)), result="done", why="", actor="a")
     with pytest.raises(AlreadyActed, match="attempt 2"):
-        look_back(_work(timed, claim.incident), TARGET)
+        look_back(_before(timed, claim.incident))

@@ -45,6 +45,9 @@ _STARTS_PROGRAMS = {
     "stack",
     "transports",
 } | {
+    "kubernetes/test_gitops.py",
+    "kubernetes/test_gitops_open.py",
+    "machine/test_parent_death.py",
     "upkeep",
     "watchdog",
     "test_benchmarks.py",
@@ -72,8 +75,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With `--quick`, a room that starts programs is not even imported: that would take longer than its share of tests."""
-    if config.getoption("quick") and collection_path.parent == Path(__file__).parent:
-        return collection_path.name in _STARTS_PROGRAMS or None
+    tests = Path(__file__).parent
+    if config.getoption("quick") and collection_path.is_relative_to(tests):
+        return str(collection_path.relative_to(tests)) in _STARTS_PROGRAMS or None
     return None
 
 

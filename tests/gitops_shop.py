@@ -110,14 +110,18 @@ class Controller:
     api: ApiServer
     repo: Repo
     merges: bool = False
-    squashes: bool = False
+    squashes: bool = False  # merges as one new commit
     deploys: bool = True
 
     def look(self) -> None:
         """One round."""
         for branch in self.repo.others() if self.merges else []:
             self.repo.git("fetch", "--quiet", "origin")
-            self.repo.git("merge", "--no-ff", "-m", f"Merge {branch}", f"origin/{branch}")
+            if self.squashes:  # the commit bears the message of the one that it is made of, as GitHub's has it
+                self.repo.git("merge", "--squash", f"origin/{branch}")
+                self.repo.git("commit", "--quiet", "-m", self.repo.git("log", "-1", "--format=%B", f"origin/{branch}"))
+            else:
+                self.repo.git("merge", "--no-ff", "-m", f"Merge {branch}", f"origin/{branch}")
             self.repo.git("push", "--quiet", "origin", "HEAD", f":{branch}")
         if self.deploys:
             self.deploy(self.repo.at("apps/shop/image"))

@@ -260,7 +260,7 @@ class Revert:
         until = min(boottime() + _LOST_SECONDS, self._deadline)
         while True:
             try:
-                if repository.has(branch, commit, until):
+                if repository.has(branch, commit, until) or _merged(repository, self._words, self._because.act, until):
                     return
             except (TemporaryError, PermanentError):
                 pass
@@ -282,12 +282,17 @@ def mark(target: Target, transport: Transport, act: str) -> Mark | None:
         return None
     deadline = boottime() + GIT.total_seconds()
     with repository_of(transport, words.access) as opened:
-        if not words.direct:
-            found = sorted(opened.branches(f"{words.push_to}*-{_digest(act)}", deadline).items())
-            return _seen(*found[0], words) if found else None
-        tip = opened.fetch(words.branch, deadline)
-        made = [commit.id for commit in opened.log(tip, deadline) if f"{_ACT}: {act}" in commit.body.splitlines()]
-        return _seen(words.branch, made[0], words) if made else None
+        if not words.direct and (found := opened.branches(f"{words.push_to}*-{_digest(act)}", deadline)):
+            return _seen(*min(found.items()), words)
+        made = _merged(opened, words, act, deadline)
+        return _seen(words.branch, made, words) if made else None
+
+
+def _merged(opened: Repository, words: Words, act: str, deadline: float) -> str | None:
+    """The act's revert in the branch that is deployed, known by its message: its own branch may be merged and deleted by now."""
+    tip = opened.fetch(words.branch, deadline)
+    made = (commit.id for commit in opened.log(tip, deadline) if f"{_ACT}: {act}" in commit.body.splitlines())
+    return next(made, None)
 
 
 def _seen(branch: str, commit: str, words: Words) -> Mark:

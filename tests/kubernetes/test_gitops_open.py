@@ -45,6 +45,26 @@ def test_a_push_whose_answer_is_lost_is_looked_for_and_not_repeated(
         assert reverted(listed())[0] == "4"
 
 
+@pytest.mark.parametrize("squashes", [False, True])
+def test_a_push_that_was_merged_and_whose_branch_was_deleted_before_anybody_looked_is_found(
+    owned: ApiServer, repo: Repo, listed: Listed, monkeypatch: pytest.MonkeyPatch, *, squashes: bool
+) -> None:
+    push, controller = git.Git.push, Controller(owned, repo, merges=True, squashes=squashes)
+
+    def cut(self: git.Git, commit: str, branch: str, deadline: float) -> None:
+        push(self, commit, branch, deadline)
+        controller.look()
+        assert repo.others() == []
+        raise OutcomeUnknown("cut")
+
+    monkeypatch.setattr(git.Git, "push", cut)
+    target = listed()
+    assert reverted(target)[0] == "4"
+    found = reading.mark(target, ACT)
+    assert found is not None
+    assert found.words.startswith(f"the branch main of {repo.bare} has its revert")
+
+
 def test_a_push_that_is_not_seen_is_open_and_the_remote_says_later_what_became_of_it(
     repo: Repo, listed: Listed, monkeypatch: pytest.MonkeyPatch, short: None
 ) -> None:

@@ -1,7 +1,8 @@
 """The CPU time that small commands take, beside Python with its SQLite: `make bench-commands`.
 
 As on a machine that keeps bytecode: without PYTHONDONTWRITEBYTECODE, and after one run of each that is not counted. On a folder
-with the shipped runbooks, one incident and a signed trail. It prints the median of seven runs, and the least and most.
+with the shipped runbooks, two incidents, the second with a runbook, and a signed trail. It prints the median of seven runs, and
+the least and most.
 """
 
 import os
@@ -16,9 +17,11 @@ from pathlib import Path
 
 from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.catalog.library import open_library
 from paramedic.settings import ROOT, Settings
 from paramedic.store import Store, lifecycle
 from paramedic.store.migrations import migrate
+from paramedic.store.runbook_versions import Plan
 from paramedic.upkeep import checkpoints
 
 TIMES = 7
@@ -30,6 +33,7 @@ COMMANDS = (
     "services schema",
     "incident list",
     "incident show 1",
+    "incident show 2",
     "incident ack 1",
     "check list",
     "oncall who",
@@ -45,7 +49,7 @@ COMMANDS = (
 )
 
 
-def folder_with_an_incident(folder: Path) -> None:
+def folder_with_incidents(folder: Path) -> None:
     """Make the data folder."""
     folder.chmod(0o700)
     shutil.copytree(ROOT / "runbooks", folder / "runbooks")
@@ -53,16 +57,15 @@ def folder_with_an_incident(folder: Path) -> None:
     migrate(settings.store())
     store = Store(settings.store())
     alert = Alert("alertmanager", "Slow", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", {})
+    memory = open_library(settings, folder / "runbooks").runbooks["tracking-api-memory"]
     with store.record() as tx:
-        lifecycle.open_incident(
-            tx,
-            alert,
-            service="tracking-api",
-            target="web-1/tracking-api",
-            policy="default",
-            reason="measured",
-            plan=None,
-        )
+        for target, plan in (
+            ("web-2/tracking-api", None),
+            ("web-1/tracking-api", Plan(memory.name, memory.version, memory.text, rungs=1)),
+        ):
+            lifecycle.open_incident(
+                tx, alert, service="tracking-api", target=target, policy="default", reason="measured", plan=plan
+            )
     checkpoints.write(store, keys.signing_key(settings), settings.checkpoints())
     store.close()
 
@@ -84,7 +87,7 @@ def measure(name: str, argv: list[str], environment: dict[str, str]) -> None:
 
 with tempfile.TemporaryDirectory() as made:
     folder = Path(made)
-    folder_with_an_incident(folder)
+    folder_with_incidents(folder)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment |= {"USER": "ada"}
     measure("python -c 'import sqlite3'", [sys.executable, "-c", "import sqlite3"], environment)

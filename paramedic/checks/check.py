@@ -23,8 +23,8 @@ from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.checks import probes
 from paramedic.checks.threshold import Level, Threshold
 from paramedic.kinds import registry
-from paramedic.kinds.faces import ProbeKind
 from paramedic.kinds.metric import Metric
+from paramedic.kinds.probe_face import ProbeKind
 from paramedic.kinds.probing import Written
 from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Target

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from paramedic.kinds import registry
-from paramedic.kinds.faces import ProbeKind, check_word
-from paramedic.kinds.probing import Option
+from paramedic.kinds.probe_face import ProbeKind
+from paramedic.kinds.probing import Option, check_word
 from paramedic.kinds.registry import Room
 
 

@@ -5,7 +5,7 @@ from typing import cast
 from pydantic import BaseModel
 
 from paramedic.doors import integration
-from paramedic.kinds.faces import ChannelTeller
+from paramedic.kinds.channel_face import ChannelTeller
 
 
 def teller(channel: str, settings: BaseModel) -> ChannelTeller:

@@ -5,13 +5,28 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
+from paramedic.kinds.evidence_scope import Of
 from paramedic.kinds.transport import OutOfTime, Transport
 from paramedic.machine.clock import boottime
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Target
+
+__all__ = [
+    "LOG_TAIL",
+    "PTRACE",
+    "EvidenceKind",
+    "FromBeginning",
+    "Gathered",
+    "Of",
+    "Printed",
+    "Scene",
+    "megabytes",
+    "name_of",
+    "table",
+    "word",
+]
 
 #: Looked at by Paramedic itself, whatever the target's kind: the end of the file that services.yaml names as `log`.
 LOG_TAIL = "log-tail"
@@ -28,14 +43,6 @@ _PRELUDE = (
 )
 
 _NOT_PERMITTED = re.compile(r"[Pp]ermission denied|[Oo]peration not permitted|Access denied")
-
-
-class Of(StrEnum):
-    """What a kind of evidence looks at."""
-
-    HOST = "host"  # the machine that the target is on
-    PROCESS = "process"  # the target's main process: only kinds of targets that have `process_id` offer it
-    TARGET = "target"  # what services.yaml says of the target
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from types import ModuleType
 
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
-from paramedic.kinds.evidence import Of
-from paramedic.kinds.faces import Able, check_word
+from paramedic.kinds.channel_face import Able
+from paramedic.kinds.evidence_scope import Of
 from paramedic.kinds.metric import Metric
-from paramedic.kinds.probing import Option
+from paramedic.kinds.probing import Option, check_word
 from paramedic.kinds.remedy_names import remedies_fault
 
 #: Keys and labels that have a meaning beside every target: no kind is called so, or names its targets so.

@@ -1,18 +1,29 @@
-"""The interfaces that each kind of plug-in offers in its one file."""
+"""The interfaces that each kind of plug-in offers in its one file.
+
+A channel's and a probe's are in modules of their own: whoever names a way to a person, or a check, loads nothing of targets.
+"""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from pydantic import BaseModel
-
 from paramedic.alerts.reading import Reading
-from paramedic.kinds.message import Message
-from paramedic.kinds.metric import Metric
-from paramedic.kinds.probing import Question, Seen, Written
+from paramedic.kinds.channel_face import Able, ChannelKind, ChannelTeller
+from paramedic.kinds.probe_face import ProbeKind
 from paramedic.kinds.transport import Transport
 from paramedic.remediation.target import Identity, Target
+
+__all__ = [
+    "Able",
+    "Authentic",
+    "ChannelKind",
+    "ChannelTeller",
+    "ProbeKind",
+    "Source",
+    "TargetChanger",
+    "TargetKind",
+    "TargetReader",
+]
 
 
 class Source(Protocol):
@@ -141,93 +152,6 @@ class TargetKind(Protocol):
     @staticmethod
     def Changer(target: Target, transport: Transport, total_timeout: timedelta) -> TargetChanger:  # noqa: N802 - as above
         """The changer of this target; no call takes longer than `total_timeout`."""
-
-
-class ProbeKind(Protocol):
-    """A module of `probes`: measures values of one kind, for the checks of runbooks.
-
-    It may have `OPTIONS: tuple[Option, ...]`, keys that only its checks have; and `NEEDS: Mapping[str, str]`, the optional parts
-    of a target's kind that it looks by, each with the word for what a kind without it lacks; and `LISTED: Mapping[str, str]`, the
-    keys of a target in services.yaml that it looks by, each with an example.
-    """
-
-    #: What an author writes after `check:`, each a word (`host`) or an address (`tcp://HOST:PORT`), known by its scheme.
-    CHECK: tuple[str, ...]
-
-    #: What is measured, in one line, for the documentation.
-    ABOUT: str
-
-    #: What its checks may give bounds to, in the order of display.
-    METRICS: tuple[Metric, ...]
-
-    @staticmethod
-    def subject(written: Written) -> str:
-        """The subject of the check, for `look`; `{host}` in it becomes the target's host. Raises ValueError on an invalid one."""
-
-    @staticmethod
-    def look(question: Question) -> Seen:
-        """One measurement, from any thread: every raw value that the metrics are computed from.
-
-        Raises TemporaryError or PermanentError where nothing could be seen; that is not a failure of the target.
-        """
-
-
-def check_word(check: str) -> str:
-    """What selects the probe after `check:`: its word, or the scheme of the address."""
-    scheme, is_address, _ = check.partition("://")
-    return scheme + is_address
-
-
-@dataclass(frozen=True, slots=True)
-class Able:
-    """What a channel can do with a message."""
-
-    length: int | None  # characters of a text; None: as many as there are, or as the service behind it takes
-    threads: bool  # messages of one incident are shown together
-    buttons: bool  # a link is shown as something to press
-    receipts: bool  # it says later whether the message was delivered
-
-
-class ChannelTeller(Protocol):
-    """Sends through one channel.
-
-    It may have `reach(recipients) -> Mapping[str, TemporaryError | PermanentError]`, which goes the way of a message to each
-    recipient as far as that is possible with nothing sent: the same server, login, trust. It returns the error that `send`
-    would raise for each recipient that is not taken now, and raises it where it is the same for all. `doctor` asks it.
-    """
-
-    def send(self, message: Message) -> None:
-        """Hand over one message. A repeat is better than a loss.
-
-        Raises TemporaryError where another try may help, PermanentError where it cannot.
-        """
-
-
-class ChannelKind(Protocol):
-    """A module of `channels`: one kind of channel to people. Its name is the word before the colon in `ways` and `notify`.
-
-    Where it has no `FROM_SETTINGS`, an address is the name of a channel in the setting `channels`, and what stands there is
-    its `Settings`. `FROM_SETTINGS`, a tuple, says that addresses are people's own: they never stand on the trail, all of them
-    share one connection, and its `Settings` come from the setting `channels` under the kind's own name, but for those of
-    Paramedic's settings that the tuple names.
-    """
-
-    #: An address as an example, for the words of an error.
-    ADDRESS: str
-
-    #: What it can do.
-    ABLE: Able
-
-    #: The pydantic model of what it has to know, secrets as SecretStr.
-    Settings: type[BaseModel]
-
-    @staticmethod
-    def address(text: str) -> str:
-        """The address after the colon, checked. Raises ValueError, saying what is allowed."""
-
-    @staticmethod
-    def Teller(settings: Any) -> ChannelTeller:  # noqa: N802 - a class of the module
-        """The sender, with its settings. Raises PermanentError where they cannot be right."""
 
 
 Authentic = Callable[[Mapping[str, str], bytes, str], bool]

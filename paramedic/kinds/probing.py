@@ -106,3 +106,9 @@ def measured(seen: Exchange) -> Seen:
     if seen.sight is Sight.UNKNOWN:
         raise PermanentError(seen.why)
     return {LATENCY: seen.took_ms / 1000, ERROR: float(seen.sight is Sight.FAILING)}, seen.why
+
+
+def check_word(check: str) -> str:
+    """What selects the probe after `check:`: its word, or the scheme of the address."""
+    scheme, is_address, _ = check.partition("://")
+    return scheme + is_address

@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema
 
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
-from paramedic.kinds.faces import ChannelKind
+from paramedic.kinds.channel_face import ChannelKind
 from paramedic.kinds.registry import Room
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
-from paramedic.kinds.faces import ChannelKind
+from paramedic.kinds.channel_face import ChannelKind
 from paramedic.kinds.registry import Room
 from paramedic.oncall.contact import ContactMethod
 from paramedic.settings import Settings

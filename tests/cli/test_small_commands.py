@@ -25,6 +25,7 @@ HEAVY = {
     "apprise",
     "asyncio",
     "cryptography",
+    "email.policy",
     "http.client",
     "httpx",
     "importlib.metadata",
@@ -35,7 +36,9 @@ HEAVY = {
     "paramedic.integrations.evidence.sockets",
     "paramedic.integrations.targets.postgres",
     "paramedic.integrations.targets.supervisord",
+    "paramedic.kinds.evidence",
     "paramedic.kinds.registry",
+    "paramedic.kinds.transport",
     "paramedic.kubernetes",
     "paramedic.paging",
     "paramedic.sampling.one_sample",
@@ -59,7 +62,8 @@ HEAVY = {
 TABLE = {"importlib.metadata", "pydantic", "rich"}
 STORE = TABLE | {"sqlalchemy", "asyncio"}
 ONCALL = TABLE | {"paramedic.kinds.registry", "ruamel.yaml", "whenever"}
-AUTHORS = ONCALL | {"markdown_it", "paramedic.integrations.targets.supervisord"}
+TARGETS = {"paramedic.kinds.evidence", "paramedic.kinds.transport", "paramedic.integrations.targets.supervisord"}
+AUTHORS = ONCALL | TARGETS | {"markdown_it"}
 KINDS = AUTHORS | {"http.client", "paramedic.docker", "paramedic.kubernetes", "paramedic.integrations.targets.postgres"}
 
 _LOADED = """
@@ -82,7 +86,7 @@ def run(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Path:
-    """A data folder with the shipped runbooks, and a store with one incident and a signed trail."""
+    """A data folder with the shipped runbooks, and a store with an incident without a runbook, one with it, a signed trail."""
     folder = tmp_path_factory.mktemp("data")
     folder.chmod(0o700)
     shutil.copytree(ROOT / "runbooks", folder / "runbooks")
@@ -91,6 +95,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Pat
     store = Store(settings.store())
     with store.record() as tx:
         opened(tx, plan=False)
+        opened(tx, target="web-2/tracking-api")
     checkpoints.write(store, keys.signing_key(settings), settings.checkpoints())
     store.close()
     return folder
@@ -110,6 +115,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Pat
         ),
         ("incident list", STORE),
         ("incident show 1", STORE | ONCALL),
+        ("incident show 2", STORE | ONCALL | {"markdown_it"}),  # its runbook says what to do
         ("incident ack 1 --by ada", STORE | ONCALL),
         ("oncall who", STORE | ONCALL),
         ("pauses", STORE),

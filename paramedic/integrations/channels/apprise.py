@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.kinds.faces import Able
+from paramedic.kinds.channel_face import Able
 from paramedic.kinds.message import SHORT_LIMIT, Message
 from paramedic.text import chat_text
 from paramedic.text.names import channel_name

@@ -7,21 +7,25 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from email import policy
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.kinds.faces import Able
+from paramedic.kinds.channel_face import Able
 from paramedic.kinds.message import Message
 from paramedic.machine.clock import utc_now
 from paramedic.text.sanitize import one_line, visible
+
+if TYPE_CHECKING:
+    from email.headerregistry import Address
+    from email.policy import EmailPolicy
 
 SUBJECT_LIMIT = 300  # characters
 
@@ -141,14 +145,14 @@ class Teller:
             _quit(server)
         return refused
 
-    def _offer(self, server: smtplib.SMTP, person: Address) -> None:
+    def _offer(self, server: smtplib.SMTP, person: "Address") -> None:
         for step, mailbox in ((server.mail, self._sender), (server.rcpt, person)):
             code, reply = step(mailbox.addr_spec)
             if code not in (250, 251):
                 raise _refused(code, reply)
 
-    def _letter(self, to: Address, message: Message) -> EmailMessage:
-        letter = EmailMessage(policy=policy.SMTP)
+    def _letter(self, to: "Address", message: Message) -> EmailMessage:
+        letter = EmailMessage(policy=_policy())
         letter["From"] = self._sender
         letter["To"] = to
         letter["Subject"] = one_line(message.subject)[:SUBJECT_LIMIT]
@@ -226,7 +230,7 @@ def _as_bytes(letter: EmailMessage) -> bytes:
     have 998 characters (RFC 5322), an encoded word 75 (RFC 2047).
     """
     plain = all(str(value).isascii() for value in letter.values())
-    return letter.as_bytes(policy=policy.SMTP.clone(max_line_length=900) if plain else policy.SMTP)
+    return letter.as_bytes(policy=_policy().clone(max_line_length=900) if plain else _policy())
 
 
 def _message_id(what: str) -> str:
@@ -262,9 +266,11 @@ def _refused(code: int, reply: bytes | str) -> TemporaryError | PermanentError:
     return kind(f"the mail server answered {code}: {words}{hint}")
 
 
-def _address(written: str) -> Address:
+def _address(written: str) -> "Address":
     """One mailbox, `a@b` or `Name <a@b>`. Raises PermanentError for none, several, or a line break."""
-    read = policy.SMTP.header_factory("To", one_line(written))
+    from email.headerregistry import Address  # here, as below
+
+    read = _policy().header_factory("To", one_line(written))
     if one_line(written) != written or read.defects or len(read.addresses) != 1 or not read.addresses[0].domain:
         raise PermanentError(f"{one_line(written)!r} is not an e-mail address")
     address = read.addresses[0]
@@ -280,3 +286,10 @@ def _loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@cache
+def _policy() -> "EmailPolicy[EmailMessage]":
+    from email import policy  # here: it loads a parser of headers, and whoever reads oncall.yaml only checks addresses
+
+    return policy.SMTP

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.kinds.faces import Able
+from paramedic.kinds.channel_face import Able
 from paramedic.kinds.message import Message
 from paramedic.machine.clock import iso, spoken, utc_now
 from paramedic.text.names import channel_name

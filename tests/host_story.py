@@ -19,6 +19,7 @@ from prefect.tasks import Task
 
 from flows.restore_service import restore_service
 from paramedic.catalog.library import open_library
+from paramedic.change import noted
 from paramedic.change.run import PlaybookRun
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Outcome
@@ -50,6 +51,23 @@ with:
   remedies: [block_address: {address: "{client_ip}", for: 1h}]
   evidence: [blocked]
   verify: {health: ok, stable: 200ms, within: 3s}
+"""
+
+CONTAINER = """\
+services:
+  shop:
+    targets:
+      - {{host: localhost, container: {{name: {name}, socket: "{socket}"}}, health: "http://127.0.0.1:{port}/"}}
+"""
+
+REMEDY = """\
+when: [{{alert: Ill}}]
+mode: act
+with:
+  target: {{container: "{{container}}", host: "{{instance}}"}}
+  evidence: [state, last-log]
+  remedies: [{remedy}]
+  verify: {{health: ok, stable: 200ms, within: {within}}}
 """
 
 DISK = """\
@@ -170,7 +188,7 @@ class Story:
             self.settings,
             incident,
             library.runbooks["ill"],
-            library.services.targets[incident.target],
+            noted.with_noted(self.store, library.services.targets[incident.target]),
             attempt=incident.attempt,
         )
         story: Any = restore_service.fn.story  # type: ignore[attr-defined]

@@ -68,9 +68,13 @@ class Reader:
         """
         return _policy_taken(self._beside(), old)
 
+    def listed(self) -> list[Mapping[str, Any]]:
+        """Every container of the Engine, running or not, as it lists them. Raises as `identity` does."""
+        return [mapping(row) for row in self.engine.ask("/containers/json?all=1", self.deadline(), list)]
+
     def _beside(self) -> list[tuple[str, Mapping[str, Any]]]:
         """What a roll-back has made or kept beside the container, by name, as the Engine lists it; the one made last first."""
-        rows = [mapping(row) for row in self.engine.ask("/containers/json?all=1", self.deadline(), list)]
+        rows = self.listed()
         rows.sort(key=lambda row: made if isinstance(made := row.get("Created"), int) else 0, reverse=True)
         named = ((one_line(str(name).removeprefix("/")), row) for row in rows for name in row.get("Names") or ())
         return [(name, row) for name, row in named if name.startswith(f"{self._target.name}{BESIDE}")]

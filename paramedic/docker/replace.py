@@ -28,8 +28,8 @@ _LOOK_AGAIN_SECONDS = 0.1
 class Replacement:
     """One replacement of a container. Every step names ids, but for the names that it gives."""
 
-    def __init__(self, target: Target, engine: Engine, deadline: float) -> None:
-        self._target, self._engine, self._deadline = target, engine, deadline
+    def __init__(self, target: Target, engine: Engine, deadline: float, act: str = "") -> None:
+        self._target, self._engine, self._deadline, self._act = target, engine, deadline, act
 
     def by(self, image: str, seen: Mapping[str, Any], stop: int, last_look: Callable[[], None]) -> None:
         """Replace the container that was seen by one of the image with this id.
@@ -110,7 +110,7 @@ class Replacement:
         now = releases.image(self._engine, str(seen.get("Image")), self._deadline)
         self._remove_unstarted()  # what a roll-back that was cut off has left
         path = f"/containers/create?{urlencode({'name': self._name('new')})}"
-        answer = self._engine.change("POST", path, self._deadline, spec.body(seen, now, image))
+        answer = self._engine.change("POST", path, self._deadline, spec.body(seen, now, image, self._act))
         if answer.status != 201:
             raise Refused(
                 f"the Engine makes no container like {self._target.id}: {answer.words}", by_hand=self._by_hand(image)

@@ -10,8 +10,9 @@ from typing import Any
 from paramedic.docker.answers import mapping
 from paramedic.text.sanitize import one_line
 
-#: What the roll-back writes on the new container: which one it replaced, that one's image, and its restart policy.
+#: What the roll-back writes on the new container: which one it replaced, that one's image, its restart policy, and its own act.
 REPLACED, LEFT, POLICY = "paramedic.replaced", "paramedic.left-image", "paramedic.restart-policy"
+ACT = "paramedic.act"
 
 #: Of `Config`: what an image may bring, and what it never does.
 _FROM_IMAGE = ("Cmd", "Entrypoint", "User", "WorkingDir", "StopSignal", "Healthcheck", "Shell")
@@ -33,8 +34,8 @@ _OF_ENGINE = frozenset(
 )
 
 
-def body(seen: Mapping[str, Any], image: Mapping[str, Any], other: str) -> dict[str, Any]:
-    """What `POST /containers/create` is sent, for one like `seen`, whose image is `image`, of the image `other`."""
+def body(seen: Mapping[str, Any], image: Mapping[str, Any], other: str, act: str = "") -> dict[str, Any]:
+    """What `POST /containers/create` is sent, for one like `seen`, whose image is `image`, of the image `other`, by this act."""
     config, brought = mapping(seen.get("Config")), mapping(image.get("Config"))
     made: dict[str, Any] = {key: config[key] for key in _OWN if config.get(key) not in _NOTHING}
     for key in _FROM_IMAGE:
@@ -44,7 +45,7 @@ def body(seen: Mapping[str, Any], image: Mapping[str, Any], other: str) -> dict[
     made |= {
         "Image": other,
         "Env": _without(config.get("Env"), brought.get("Env"), f"HOSTNAME={config.get('Hostname')}"),
-        "Labels": _of_author(config.get("Labels"), brought.get("Labels")) | _marks(seen),
+        "Labels": _of_author(config.get("Labels"), brought.get("Labels")) | _marks(seen, act),
         "ExposedPorts": _of_author(config.get("ExposedPorts"), brought.get("ExposedPorts")),
         "HostConfig": _host(seen),
     }
@@ -82,8 +83,8 @@ def _endpoint(seen: Mapping[str, Any], end: Mapping[str, Any]) -> dict[str, Any]
     return asked
 
 
-def _marks(seen: Mapping[str, Any]) -> dict[str, str]:
-    return {REPLACED: str(seen["Id"]), LEFT: str(seen.get("Image")), POLICY: policy(seen)}
+def _marks(seen: Mapping[str, Any], act: str) -> dict[str, str]:
+    return {REPLACED: str(seen["Id"]), LEFT: str(seen.get("Image")), POLICY: policy(seen), ACT: act}
 
 
 #: Restart policies by which an Engine starts a container that somebody has stopped, when it starts itself.
@@ -198,7 +199,7 @@ def differences(seen: Mapping[str, Any], made: Mapping[str, Any], image: Mapping
     found += [
         f"Config.Labels: {one_line(key)}"
         for key, value in _of_author(was.get("Labels"), brought.get("Labels")).items()
-        if labels.get(key) != value and key not in (REPLACED, LEFT, POLICY)
+        if labels.get(key) != value and key not in (REPLACED, LEFT, POLICY, ACT)
     ]
     if _mounts(seen) != _mounts(made):
         found.append("Mounts")

@@ -10,7 +10,7 @@ from lying_engine import ID, answering, said
 from paramedic.docker import releases, spec
 from paramedic.docker.replace import Replacement
 from paramedic.errors import OutcomeUnknown, PermanentError
-from paramedic.integrations.targets.container import EVIDENCE, Reader
+from paramedic.integrations.targets.container import EVIDENCE, Reader, mark
 from paramedic.kinds.docker_engine import Engine
 from paramedic.machine.clock import boottime
 from paramedic.transports.local import Local
@@ -75,6 +75,27 @@ def test_an_undo_whose_stop_is_not_answered_is_open_and_says_how_to_go_on() -> N
         with pytest.raises(OutcomeUnknown, match="by hand.*`docker start web`"):
             replacement.undo("sha256:1", seen, 1, lambda: None)
     assert [line.split()[1].split(b"/")[-1] for line in asked] == [b"json", b"stop?t=1"]
+
+
+@pytest.mark.parametrize(
+    ("act", "state", "told"),
+    [
+        ("act-1", "exited", "web was stopped for it, and not replaced: `docker start web`, `docker update --restart=always web`"),
+        ("act-1", "running", "web is the container that ran before; web-paramedic-new, made for it, was never started"),
+        ("act-2", "exited", None),  # what another act has left
+        ("", "exited", None),
+    ],
+)  # fmt: skip
+def test_an_open_roll_back_is_known_by_the_container_that_it_has_made(act: str, state: str, told: str | None) -> None:
+    made = new(ID)
+    rows = [
+        made | {"Labels": made["Labels"] | {spec.ACT: "act-1"}, "State": "created"},
+        row("web", 1) | {"Id": ID, "State": state},
+    ]
+    with answering(GONE, others=json.dumps(rows).encode()) as (target, _):
+        found = mark(target, Local(), act)
+    assert (found is None) is (told is None)
+    assert found is None or (told is not None and found.words.startswith(told) and found.code is None)
 
 
 @pytest.mark.parametrize("image", ["sha256:1\x00", "sha256:1\r\nX: y", "../containers/db", "", 7, "a" * 201])

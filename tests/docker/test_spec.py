@@ -62,7 +62,7 @@ IMAGE: dict[str, Any] = {
 
 
 def test_what_the_image_brought_is_left_to_the_other_image_and_what_the_author_asked_for_is_asked_for_again() -> None:
-    made = spec.body(SEEN, IMAGE, "sha256:1")
+    made = spec.body(SEEN, IMAGE, "sha256:1", "act-1")
     assert made["Image"] == "sha256:1"
     assert made["Env"] == ["TOKEN=x"]
     assert made["Labels"] == {
@@ -70,6 +70,7 @@ def test_what_the_image_brought_is_left_to_the_other_image_and_what_the_author_a
         spec.REPLACED: ID,
         spec.LEFT: "sha256:2",
         spec.POLICY: "unless-stopped",
+        spec.ACT: "act-1",
     }
     assert made["ExposedPorts"] == {"9000/tcp": {}}
     for brought in ("Cmd", "Entrypoint", "WorkingDir", "Healthcheck", "Hostname", "User"):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from host_story import Story, story
+from host_story import CONTAINER, REMEDY, Story, story
 from kill.killed_runs import RIGHT, FirstRuns, KilledRun, first_runs, rows
 from podman_engine import Podman, serving
 
@@ -24,23 +24,6 @@ echo > /once
 httpd -f -p 127.0.0.1:$1 -h /www & wait
 """
 
-SERVICES = """\
-services:
-  shop:
-    targets:
-      - {{host: localhost, container: {{name: {name}, socket: "{socket}"}}, health: "http://127.0.0.1:{port}/"}}
-"""
-
-RUNBOOK = """\
-when: [{{alert: Ill}}]
-mode: act
-with:
-  target: {{container: "{{container}}", host: "{{instance}}"}}
-  evidence: [state, last-log]
-  remedies: [{remedy}]
-  verify: {{health: ok, stable: 200ms, within: {within}}}
-"""
-
 
 @pytest.fixture(scope="module")
 def podman(require: Callable[[str], str]) -> Iterator[Podman]:
@@ -55,8 +38,8 @@ class Killed:
         self.podman, self.run, self.name = podman, run, f"{remedy}-{point}"
         port = free_port()
         run.story.written(
-            SERVICES.format(name=self.name, socket=podman.socket, port=port),
-            RUNBOOK.format(remedy=remedy, within=within),
+            CONTAINER.format(name=self.name, socket=podman.socket, port=port),
+            REMEDY.format(remedy=remedy, within=within),
         )
         podman.start(self.name, f"set -- {port}; {SHOP}", network="host")
         run.killed_at(point, instance="localhost", container=self.name)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from paramedic.docker.answers import identity_of, mapping
+from paramedic.docker.cut_off import mark
 from paramedic.docker.evidence import EVIDENCE
 from paramedic.docker.look import Reader
 from paramedic.docker.owners import keeper_of, owner_of
@@ -37,6 +38,7 @@ __all__ = [
     "address_of",
     "forbidden",
     "is_remote",
+    "mark",
     "name_of",
     "readiness",
     "restarted",
@@ -186,6 +188,7 @@ class Changer:
         self._target, self._transport, self._total = target, transport, total_timeout
         self._reader = Reader(target, transport, min(total_timeout, timedelta(seconds=5)))
         self._engine = self._reader.engine
+        self.incident, self.act = "", ""  # what a roll-back is made for; the new container bears the act
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
         """Restart the instance `expected` of the container, by one request that names its id; returns the new instance.
@@ -244,7 +247,7 @@ class Changer:
         releases = Releases(self._target, self._transport)
         good = judged(self._target, releases.current(), expected, approved=approved)
         stop = self._stop_seconds(self._judged(identity_of(seen)), deadline, AFTER_REPLACEMENT)
-        Replacement(self._target, self._engine, deadline).by(good.id, seen, stop, last_look)
+        Replacement(self._target, self._engine, deadline, self.act).by(good.id, seen, stop, last_look)
         return good.id
 
     def undo(self, expected: str, last_look: Callable[[], None]) -> str:

@@ -128,11 +128,12 @@ def _scene(target: Target, of: Of, deadline: float, since: datetime) -> Scene:
             raise PermanentError(f"{target.id} is a {target.kind} target, which has no process to look at")
         return int(look(target, reader(target).identity(), way))
 
-    def log_lines(lines: int, since_seconds: float) -> str:
+    def log_lines(lines: int, since_seconds: float) -> Gathered:
         look = getattr(kind, "log_lines", None)
         if look is None:
             raise PermanentError(f"{target.id} is a {target.kind} target, whose owner keeps no log")
-        return str(look(target, way, lines, since_seconds))
+        found = look(target, way, lines, since_seconds)
+        return found if isinstance(found, Gathered) else Gathered(str(found))
 
     return Scene(target, way, deadline, since, utc_now(), process_id, lambda: releases(target).all(), log_lines)
 

@@ -96,8 +96,8 @@ class Scene:
     process_id: Callable[[], int]
     #: The releases of the target, the last deployed first. Raises PermanentError, where services.yaml names none too.
     releases: Callable[[], Sequence[Release]]
-    #: So many last lines of the target's log that its owner keeps, each after its time in seconds since the epoch.
-    log_lines: Callable[[int, float], str]
+    #: So many last lines of the target's log that its owner keeps, since then, each after its time (seconds since the epoch).
+    log_lines: Callable[[int, float], Gathered]
     seconds_for_answer: float = field(default=0.2)  # an answer is on its way for so long
 
     def shell(self, script: str, *words: str, kept: int = _KEPT, within: float | None = None) -> Printed:

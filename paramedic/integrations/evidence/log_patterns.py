@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.evidence import Gathered, Of, Scene, table
+from paramedic.text.sanitize import without_colours
 
 ABOUT = "its `log` and a unit's journal by patterns: lines that are new since the breach first, then those around it"
 OF = Of.TARGET
@@ -52,8 +53,10 @@ def gather(scene: Scene) -> Gathered:
     parts, unseen = [], []
     for name, read in (("log", _file), ("journal", _journal)):
         try:
-            if (text := read(scene)) is not None:
-                parts.append(told(name if name == "journal" else str(scene.target.log), text.splitlines(), scene.since))
+            if (seen := read(scene)) is not None:
+                unseen += [f"its {name}: {why}" for why in seen.unseen]
+                where = name if name == "journal" else str(scene.target.log)
+                parts += [told(where, seen.text.splitlines(), scene.since)] if seen.text else []
         except (TemporaryError, PermanentError) as error:
             unseen.append(f"its {name}: {error}")
     if not parts:
@@ -63,23 +66,29 @@ def gather(scene: Scene) -> Gathered:
     return Gathered("\n\n".join(parts), unseen)
 
 
-def _file(scene: Scene) -> str | None:
-    return None if scene.target.log is None else scene.transport.tail(scene.target.log, _BYTES, _LINES)
+def _file(scene: Scene) -> Gathered | None:
+    return None if scene.target.log is None else Gathered(scene.transport.tail(scene.target.log, _BYTES, _LINES))
 
 
-def _journal(scene: Scene) -> str | None:
-    return scene.log_lines(_LINES, (scene.since - _BEFORE).timestamp()) or None
+def _journal(scene: Scene) -> Gathered:
+    begin = scene.since - _BEFORE
+    found = scene.log_lines(_LINES, begin.timestamp())
+    none = () if found.text else (f"it has no line of {scene.target.name} since {_spoken(begin)}",)
+    return Gathered(found.text, (*none, *found.unseen))
 
 
 def told(name: str, lines: Sequence[str], since: datetime) -> str:
     """The log in words."""
+    lines = [without_colours(line) for line in lines]
     times = list(moments(lines))
     timed = sum(time is not None for time in times) > len(lines) / 2
     found = patterns(lines, times)
     if timed:
         begin = since - _MARGIN
         new = [seen for seen in found.values() if seen.began_at is not None and seen.began_at >= begin]
-        how = f"new: not before {begin:%Y-%m-%d %H:%M:%SZ}"
+        how = f"new: not before {_spoken(begin)}"
+        if len(new) == len(found):
+            how += ", of which these lines have nothing: what was known then is not seen"
     else:
         new = [seen for seen in found.values() if seen.first >= len(lines) * 3 // 4]
         how = "new: in the last quarter of these lines alone, which carry no time with a zone"
@@ -89,7 +98,7 @@ def told(name: str, lines: Sequence[str], since: datetime) -> str:
     known.sort(key=lambda seen: -seen.count)
     parts += _listed("known before, the most frequent first", known[:_SHOWN_KNOWN])
     if timed and (around := _around(lines, times, since)):
-        parts.append("\n".join([f"the lines around {since:%Y-%m-%d %H:%M:%SZ}", *around]))
+        parts.append("\n".join([f"the lines around {_spoken(since)}", *around]))
     return "\n\n".join(parts)
 
 
@@ -132,11 +141,19 @@ def masked(line: str) -> str:
 def _listed(title: str, found: Sequence[Pattern]) -> list[str]:
     if not found:
         return []
-    rows = [(f"{seen.count:,}", seen.last[:_WIDTH]) for seen in found]
+    rows = [(f"{seen.count:,}", _clipped(seen.last)) for seen in found]
     return [f"{title}\n{table([('times', 'the last of its lines'), *rows], right=(0,))}"]
 
 
 def _around(lines: Sequence[str], times: Sequence[datetime | None], since: datetime) -> list[str]:
     before = [number for number, time in enumerate(times) if time is not None and time < since]
     at = before[-1] + 1 if before else 0
-    return [line[:_WIDTH] for line in lines[max(at - _SHOWN_AROUND // 2, 0) : at + _SHOWN_AROUND // 2]]
+    return [_clipped(line) for line in lines[max(at - _SHOWN_AROUND // 2, 0) : at + _SHOWN_AROUND // 2]]
+
+
+def _clipped(line: str) -> str:
+    return line if len(line) <= _WIDTH else f"{line[:_WIDTH]}… ({len(line):,} characters)"
+
+
+def _spoken(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%SZ}"

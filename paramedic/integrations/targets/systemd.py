@@ -9,12 +9,13 @@ from typing import Annotated
 from pydantic import AfterValidator, WithJsonSchema
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
-from paramedic.kinds import process_target
+from paramedic.kinds import process_target, unit_journal
+from paramedic.kinds.evidence import Gathered
 from paramedic.kinds.transport import MOST_KEPT, Ended, OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Identity, Target, same_instance
-from paramedic.text.sanitize import one_line
+from paramedic.text.sanitize import one_line, without_colours
 
 LABEL = "unit"
 REMEDIES = ("restart",)
@@ -22,6 +23,9 @@ ID_WITHOUT_KIND = True
 
 #: What systemctl and journalctl say is parsed: one language, one time zone, whoever runs them and wherever.
 _SPOKEN = ("env", "LC_ALL=C", "TZ=UTC", "SYSTEMD_COLORS=0")
+
+#: What is asked about a journal beside its lines is worth no more.
+_ONE_MORE_LOOK = timedelta(seconds=1)
 
 _ASKED = (
     "Id",
@@ -104,9 +108,9 @@ def never_restarts(unit: str) -> tuple[str, ...]:
     return (*_SPOKEN, "busctl", *quietly, "call", *manager, "RestartUnit", "ss", unit, "isolate")
 
 
-def journal(unit: str, lines: int, form: str = "short-iso") -> tuple[str, ...]:
+def journal(unit: str, lines: int) -> tuple[str, ...]:
     """The command that shows the unit's last lines in the journal, oldest first."""
-    return (*_SPOKEN, "journalctl", "--no-pager", "--quiet", f"--output={form}", f"--lines={lines}", f"--unit={unit}")
+    return (*_SPOKEN, *unit_journal.lines_of(unit, lines, form="short-iso"))
 
 
 class Reader:
@@ -159,16 +163,15 @@ class Reader:
 
         Raises PermanentError if this user may not read it, TemporaryError if journalctl does not answer.
         """
-        lines_read = self._ask(journal(self._target.name, lines))
+        lines_read = without_colours(self._ask(journal(self._target.name, lines)))
         return lines_read or f"the journal has no line of {self._target.name} that this user may read"
 
-    def log_lines(self, lines: int, since: float) -> str:
-        """The unit's last lines in the journal since then, each after its time. Raises as `journal` does."""
-        command = journal(self._target.name, lines, "short-unix")
-        ended = self._run((*command, f"--since=@{int(since)}"), kept=MOST_KEPT)
-        if ended.code == 0:
-            return ended.output
-        raise PermanentError(f"{_words(ended)}; the group systemd-journal would show it")
+    def log_lines(self, lines: int, since: float) -> Gathered:
+        """The unit's last lines in the journal since then, each after its time; and what is missing. Raises as `journal` does."""
+        unit = self._target.name
+        ended = self._run((*_SPOKEN, *unit_journal.lines_of(unit, lines)), kept=MOST_KEPT)
+        soon = Reader(self._target, self._transport, _ONE_MORE_LOOK)
+        return unit_journal.read(unit, lines, since, ended, lambda: soon._run((*_SPOKEN, *unit_journal.FIRST)))
 
     def forbidden(self) -> str | None:
         """Why systemd would not let this user restart the unit, and what grants it; None where it would. Nothing is restarted.
@@ -358,7 +361,7 @@ EVIDENCE = {
 restarted = process_target.restarted
 
 
-def log_lines(target: Target, transport: Transport, lines: int, since: float) -> str:
+def log_lines(target: Target, transport: Transport, lines: int, since: float) -> Gathered:
     """The unit's journal since then (seconds since the epoch). Raises TemporaryError or PermanentError."""
     return Reader(target, transport, timedelta(seconds=3)).log_lines(lines, since)
 

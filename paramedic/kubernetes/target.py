@@ -277,14 +277,17 @@ def readiness_of(form: Form) -> Callable[[Target, Transport], Seen]:
     def readiness(target: Target, transport: Transport) -> Seen:
         """The raw values of `check: ready`: whether it is down, and the share of its pods that are not available.
 
-        A rollout that goes on while all pods that it is to have are available is not down. Raises TemporaryError also where its
-        controller has not looked at it yet, PermanentError where it may not be read.
+        A rollout that goes on while all pods that it is to have are available is not down, and neither is one that is to have
+        none: a person or an autoscaler (HPA, KEDA) has scaled it to zero, or there is no node for its DaemonSet. Raises
+        TemporaryError also where its controller has not looked at it yet, PermanentError where it may not be read.
         """
         now = read(api(target, transport), Place.of(form, target))
         if not now.observed:
             raise TemporaryError(f"the controller of {target.id} has not looked at it yet: its status is of before")
+        if now.desired == 0:
+            return {DOWN: 0.0, UNREADY: 0.0}, f"its {form.kind} is to have no pods: {', '.join(counts(now))}"
         down = not (is_up(now.identity) or now.identity.unclear)
-        unready = 100 * max(now.desired - now.available, 0) / now.desired if now.desired else 0.0
+        unready = 100 * max(now.desired - now.available, 0) / now.desired
         return {DOWN: float(down), UNREADY: unready}, f"its {form.kind} is {now.state}: {', '.join(counts(now))}"
 
     return readiness

@@ -9,6 +9,7 @@ from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.probing import Question
 from paramedic.remediation.target import Target
+from paramedic.sampling import owner_look
 from paramedic.text.address import host_and_port
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def sample(check: Check, target: Target, *, now: Callable[[], datetime], last_he
             last_heard=last_heard,
             sessions=lambda: reading.sessions(target),
             free_space=lambda: reading.free_space(target),
-            readiness=lambda: reading.readiness(target),
+            readiness=lambda: owner_look.readiness(target, check.timeout),
         )
         values, why = reading.measured(check.kind, question)
     except (TemporaryError, PermanentError) as error:

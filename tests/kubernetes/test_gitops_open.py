@@ -111,8 +111,8 @@ def test_what_became_of_a_push_to_the_branch_itself_is_known_by_its_message(
 def test_nothing_else_is_changed_past_the_repository(owned: ApiServer, listed: Listed, tmp_path: Path) -> None:
     del owned.objects[PATH]["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"]
     target = listed()
-    scalable = target.words.model_copy(update={"scale": {"min": 1, "max": 8, "by": 2}})
-    words = ScalableWords.model_validate(scalable.model_dump() | {"repository": None})
+    written = target.words.model_dump() | {"repository": None, "scale": {"min": 1, "max": 8, "by": 2}}
+    words = ScalableWords.model_validate(written)
     alone = kubernetes_api.target(target.machine, words=words)  # type: ignore[arg-type]
     with pytest.raises(Refused, match="owned by a GitOps controller") as no:
         changing.releases(alone).roll_back("3", lambda: None, approved=True)

@@ -25,7 +25,7 @@ UP, DOWN = {"is_down": 0.0, "unready": 0.0}, {"is_down": 1.0, "unready": 100.0}
 
 
 def look(target: Target) -> Sample:
-    check = check_spec(CheckSpec)(check="ready").build()
+    check = check_spec(CheckSpec)(check="ready", timeout="60s", every="60s").build()
     return one_sample.sample(check, target, now=lambda: datetime.now(UTC), last_heard=lambda _: None)
 
 

@@ -28,7 +28,7 @@ class Deployments:
             return self._register(self._groups())
 
     def mend(self) -> list[str]:
-        """Register again the deployments that are missing in Prefect or differ; returns their names.
+        """Register again the deployments that are missing in Prefect, differ, or have no next round; returns their names.
 
         Correct ones are not touched. Raises TemporaryError.
         """
@@ -45,7 +45,9 @@ class Deployments:
         while not stop.wait(every_seconds):
             try:
                 for name in self.mend():
-                    log.info("%s was missing or changed in Prefect, and was registered again", name)
+                    log.info(
+                        "%s was missing or changed in Prefect, or its rounds were not planned: registered again", name
+                    )
             except TemporaryError as error:
                 log.warning("the deployments could not be checked; tried again in %.0f s: %s", every_seconds, error)
             except Exception:  # the thread's edge: whatever it was, the next look may see better

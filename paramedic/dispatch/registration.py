@@ -13,6 +13,8 @@ import httpx
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException
 from prefect.utilities.callables import parameter_schema
@@ -21,11 +23,15 @@ from pydantic import ValidationError
 
 from paramedic.alerts.alert import Severity
 from paramedic.catalog.deployments import declared, own_deployments
-from paramedic.dispatch.schedules import _by_slug, schedules
+from paramedic.dispatch.schedules import _by_slug, next_due, schedules
 from paramedic.errors import PermanentError, Refused, TemporaryError
+from paramedic.machine.clock import iso, utc_now
 from paramedic.responder import admission, unloadable
 
 log = logging.getLogger(__name__)
+
+#: A run in one of these is a round to come, or an operator's answer to one: a round that is over says nothing of the next.
+_PLANNED = [state.value for state in StateType if state is not StateType.COMPLETED]
 
 
 def register(
@@ -46,8 +52,8 @@ def register(
 
     Idempotent. An existing pool keeps its type: the same deployments run on a stock worker. A schedule that
     names a group is made for each of the `groups`, with the interval `every`. Prefect replaces a deployment's schedules, and
-    their planned runs, as a whole; what an operator has paused stays paused. Each file of `flows`, a team's own
-    folder, is one playbook with a deployment of its name; one that cannot be imported stops no other.
+    their planned runs, as a whole, and plans the next ones at once; what an operator has paused stays paused. Each file of
+    `flows`, a team's own folder, is one playbook with a deployment of its name; one that cannot be imported stops no other.
     """
     worker = BaseWorker.get_worker_class_from_type(pool_type)
     if worker is None:
@@ -70,7 +76,7 @@ def register(
 
 
 def amiss(root: Path, *, groups: Sequence[str], every: timedelta, flows: Path | None = None) -> list[str]:
-    """The deployments that Prefect lacks, or whose schedules or entrypoint differ from what `register` makes.
+    """The deployments that are missing, differ in schedules or entrypoint from what `register` makes, or have no next round.
 
     `prefect deploy` knows only the group `default`, and Prefect 3.8.8 forgets a schedule's parameters when somebody
     pauses or resumes it: its rounds would be another group's. Of a team's own folder, only what is there and runs
@@ -81,7 +87,12 @@ def amiss(root: Path, *, groups: Sequence[str], every: timedelta, flows: Path | 
         for deployment in declared(root):
             there = _there(client, deployment)
             meant = schedules(deployment.get("schedules", []), groups=groups, every=every)
-            if there is None or _by_slug(there.schedules) != _by_slug(meant) or _runs_something_else(there, deployment):
+            if (
+                there is None
+                or _by_slug(there.schedules) != _by_slug(meant)
+                or _runs_something_else(there, deployment)
+                or not _is_planned(client, there)
+            ):
                 names.append(deployment["name"])
         for deployment in own_deployments(flows, root):
             there = _there(client, deployment)
@@ -97,6 +108,26 @@ def _runs_something_else(there: DeploymentResponse, deployment: dict[str, Any]) 
     except Refused:
         return True
     return False
+
+
+def _is_planned(client: SyncPrefectClient, there: DeploymentResponse) -> bool:
+    """Whether the round that is due next is planned, or must not be: of a paused deployment none is.
+
+    Where the clock of Prefect's machine is set back, it is not: Prefect 3.8.8 goes by the runs that it has planned, all of them
+    later by as much, and holds a schedule's rounds of the time that comes again for made. Its planner stands still as well.
+    """
+    now = utc_now()
+    due = None if there.paused else next_due(there.schedules, now)
+    if due is None:
+        return True
+    runs = client.read_flow_runs(
+        deployment_filter=DeploymentFilter.model_validate({"id": {"any_": [there.id]}}),
+        flow_run_filter=FlowRunFilter.model_validate(
+            {"state": {"type": {"any_": _PLANNED}}, "expected_start_time": {"after_": now, "before_": due}}
+        ),
+        limit=1,
+    )
+    return bool(runs)
 
 
 def _there(client: SyncPrefectClient, deployment: dict[str, Any]) -> DeploymentResponse | None:
@@ -138,7 +169,7 @@ def _deploy(
     paused = {made.slug for made in (there.schedules if there else []) if not made.active}
     for made in schedules:
         made.active = made.slug not in paused
-    client.create_deployment(
+    deployment_id = client.create_deployment(
         flow_id=client.create_flow(flow),
         name=deployment["name"],
         description=deployment.get("description") or flow.description,
@@ -151,3 +182,6 @@ def _deploy(
         parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
         enforce_parameter_schema=True,
     )
+    if schedules and not (there and there.paused):
+        from_now = {"start_time": iso(utc_now())}  # by our clock: Prefect's machine may have another
+        client.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment_id}, json=from_now)

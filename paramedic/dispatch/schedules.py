@@ -1,6 +1,7 @@
-"""Schedules in Prefect: one for each group of checks, from prefect.yaml."""
+"""Schedules in Prefect: one for each group of checks, from prefect.yaml; and when the next round is due by them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zlib import crc32
@@ -26,6 +27,15 @@ def schedules(
             continue
         made += [_schedule(group, every, run | {"group": group}) for group in groups]
     return made
+
+
+def next_due(made: Iterable[DeploymentSchedule], now: datetime) -> datetime | None:
+    """When the first of the active schedules is next due; None where none is active. All of them are intervals."""
+    active = [each.schedule for each in made if each.active and isinstance(each.schedule, IntervalSchedule)]
+    # in seconds: Prefect's moments are of a class of its own, whose differences do not know every operator of a timedelta
+    grids = [(each.anchor_date.timestamp(), each.interval.total_seconds()) for each in active]
+    due = [anchor + math.ceil((now.timestamp() - anchor) / period) * period for anchor, period in grids]
+    return datetime.fromtimestamp(min(due), UTC) if due else None
 
 
 def _schedule(slug: str, every: timedelta, run: dict[str, Any]) -> DeploymentScheduleCreate:

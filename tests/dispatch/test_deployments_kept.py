@@ -1,6 +1,8 @@
 """What Prefect was told stays so: whoever deploys, pauses or deletes, and whichever group a runbook brings."""
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,7 +20,7 @@ from sqlalchemy import select
 from waiting import until
 
 from paramedic.dispatch.deployments import Deployments
-from paramedic.machine.clock import from_iso, utc_now
+from paramedic.machine.clock import from_iso, iso, utc_now
 from paramedic.settings import ROOT, Settings
 from paramedic.store import Store
 from paramedic.store.tables import check_states
@@ -194,7 +196,8 @@ def test_what_an_operator_has_paused_stays_so_and_goes_on_as_its_own_groups(
 
     prefect.ask("POST", f"/deployments/{health_check(prefect)['id']}/pause_deployment")
     deployments.register()
-    assert health_check(prefect)["paused"] is True
+    assert deployments.mend() == []
+    assert (health_check(prefect)["paused"], rounds(prefect)) == (True, []), "nothing is planned of what is paused"
     prefect.ask("POST", f"/deployments/{health_check(prefect)['id']}/resume_deployment")
 
 
@@ -242,3 +245,47 @@ def test_a_deployment_that_somebody_made_run_something_else_is_put_right(
     prefect.ask("PATCH", f"/deployments/{before['id']}", json=settings)
     assert deployments.mend() == [], "what an operator may choose stays"
     prefect.ask("PATCH", f"/deployments/{before['id']}", json={"job_variables": {}})
+
+
+HOUR = timedelta(hours=1)
+
+
+def set_clock_back_by_an_hour(prefect: Prefect) -> None:
+    """As it is then in Prefect's database: what is planned is an hour away, and the rounds of this hour are over."""
+    deployment = health_check(prefect)["id"]
+    until("both are planned", lambda: both_planned(prefect))
+    plan = {"start_time": iso(utc_now() + HOUR), "min_time": HOUR.total_seconds()}
+    for ahead in ({}, plan):
+        prefect.ask("POST", f"/deployments/{deployment}/schedule", json=ahead)
+    over = "UPDATE flow_run SET state_type = 'COMPLETED', state_name = 'Done', next_scheduled_start_time = NULL "
+    with contextlib.closing(sqlite3.connect(prefect.home / "prefect.db", timeout=30)) as database, database:
+        database.execute(
+            over + "WHERE deployment_id = ? AND expected_start_time < ?",
+            (deployment, (utc_now() + HOUR).strftime("%Y-%m-%d %H:%M:%S.%f")),
+        )
+
+
+def soon(prefect: Prefect) -> list[str]:
+    """The groups whose round is planned for the next period."""
+    by = utc_now() + timedelta(seconds=30)
+    return sorted(group_of(run) for run in rounds(prefect) if from_iso(run["expected_start_time"]) <= by)
+
+
+def test_rounds_go_on_where_the_clock_was_set_back_by_an_hour(prefect: Prefect, deployments: Deployments) -> None:
+    set_clock_back_by_an_hour(prefect)
+    prefect.ask("POST", f"/deployments/{health_check(prefect)['id']}/schedule", json={})
+    assert soon(prefect) == [], "Prefect itself plans none of the hour that comes again"
+    assert deployments.mend() == ["health-check"]
+    assert soon(prefect) == ["default", "web"], "planned at once: Prefect's planner stands still as well"
+    assert deployments.mend() == []
+
+
+def test_a_round_that_an_operator_cancelled_is_not_planned_anew(prefect: Prefect, deployments: Deployments) -> None:
+    until("both are planned", lambda: both_planned(prefect))
+    due = [run for run in rounds(prefect) if from_iso(run["expected_start_time"]) > utc_now()]
+    for run in due[:2]:
+        state = {"state": {"type": "CANCELLED"}, "force": True}
+        prefect.ask("POST", f"/flow_runs/{run['id']}/set_state", json=state)
+    before = health_check(prefect)["updated"]
+    assert deployments.mend() == []
+    assert health_check(prefect)["updated"] == before

@@ -1,7 +1,7 @@
 """The schedules that Prefect is told of, and which rounds a worker begins."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +10,12 @@ from uuid import UUID, uuid4
 import anyio
 import pytest
 from groups import write
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import DeploymentSchedule, FlowRun
 from prefect.client.schemas.responses import WorkerFlowRunResponse
+from prefect.client.schemas.schedules import IntervalSchedule
 from ruamel.yaml import YAML
 
-from paramedic.dispatch.schedules import schedules
+from paramedic.dispatch.schedules import next_due, schedules
 from paramedic.machine.clock import utc_now
 from paramedic.responder.__main__ import make_room
 from paramedic.responder.capacity import PLAYBOOKS, RESERVED
@@ -23,6 +24,7 @@ from paramedic.settings import Settings
 
 DECLARED = YAML(typ="safe").load((Path(__file__).parents[2] / "prefect.yaml").read_text())["deployments"]
 MINUTE = timedelta(minutes=1)
+ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_each_group_has_one_schedule_whose_runs_know_their_group_and_period() -> None:
@@ -39,6 +41,18 @@ def test_each_group_has_one_schedule_whose_runs_know_their_group_and_period() ->
 def test_a_schedule_without_a_group_is_made_as_it_is_written() -> None:
     (made,) = schedules([{"interval": 20, "slug": "all", "parameters": {"run": {}}}], groups=["a", "b"], every=MINUTE)
     assert (made.schedule.interval, made.parameters) == (timedelta(seconds=20), {"run": {"every": 20}})
+
+
+def test_the_next_round_is_that_of_the_first_active_schedule() -> None:
+    def made(slug: str, minutes: int, *, active: bool = True) -> DeploymentSchedule:
+        schedule = IntervalSchedule(interval=10 * MINUTE, anchor_date=ANCHOR + minutes * MINUTE)
+        return DeploymentSchedule(schedule=schedule, slug=slug, active=active)
+
+    now = ANCHOR + 44 * MINUTE
+    every = [made("web", 8), made("default", 6), made("paused", 5, active=False)]
+    assert next_due(every, now) == ANCHOR + 46 * MINUTE
+    assert next_due(every, ANCHOR + 46 * MINUTE) == ANCHOR + 46 * MINUTE
+    assert next_due(every[2:], now) is None
 
 
 def entry(*, late: timedelta = timedelta(0), scheduled: bool = True, **run: Any) -> WorkerFlowRunResponse:

@@ -4,14 +4,17 @@ from datetime import timedelta
 
 import pytest
 from databases import Clock
+from fake_service import target
 from incident_states import asking, handed_over, holding
 from sqlalchemy import select, update
 from watchdog_harness import Harness
 
+from paramedic.checks.check import CheckAtTarget, CheckSpec, check_spec
 from paramedic.incidents.incident import State
-from paramedic.machine.clock import boot
-from paramedic.store import clock_jumps, lifecycle
+from paramedic.machine.clock import boot, boottime
+from paramedic.store import checks, clock_jumps, lifecycle
 from paramedic.store.tables import clocks
+from paramedic.watchdog import stuck_work
 
 pytestmark = pytest.mark.real
 
@@ -63,6 +66,24 @@ def test_where_the_clock_goes_back_nobody_is_waited_for_longer_than_the_approval
     assert harness.attempts(incident) == ["open"]
     harness.after(2)
     assert harness.now(incident).because == "nobody approved the restart of web-1/tracking-api within 15m"
+
+
+def test_where_the_clock_goes_back_checks_that_nobody_takes_are_told_in_their_time(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        stuck_work, "boottime", lambda: boottime() + 181
+    )  # as long after the start as the first round may take
+    placed = CheckAtTarget("tracking-api-slow", check_spec(CheckSpec)(check="health").build(), target())
+    with harness.store.record() as tx:
+        checks.expect(tx, placed)
+    harness.after(1)
+    harness.clock.jump(-HOUR)
+    gap = max(placed.check.unknown_after, 3 * placed.check.every).total_seconds()
+    harness.after(gap - 2, looks=2)
+    assert "[Paramedic] Checks are not taken" not in harness.postbox.subjects
+    harness.after(1, looks=2)
+    assert "[Paramedic] Checks are not taken" in harness.postbox.subjects
 
 
 def test_a_clock_that_goes_ahead_moves_nothing_and_what_is_due_then_comes_at_once(harness: Harness) -> None:

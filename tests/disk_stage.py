@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from required import missing
 
 from paramedic.integrations.targets import disk as kind
@@ -114,3 +115,10 @@ def judged(of: Target, there: Transport) -> Any:
 
 def agree() -> None:
     """A last look that sees nothing wrong."""
+
+
+@pytest.fixture(scope="module")
+def tmpfs(require: Callable[[str], str]) -> Iterator[Stage]:
+    """A stage for the tests of a module; `empty` makes it as it was at first."""
+    with stage(require) as made:
+        yield made

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fake_service import Service
 from required import missing
 
@@ -153,3 +154,10 @@ def judged(of: Target, there: Transport) -> Identity:
 
 def agree() -> None:
     """A last look that sees nothing wrong."""
+
+
+@pytest.fixture(scope="module")
+def firewall(require: Callable[[str], str]) -> Iterator[Stage]:
+    """A stage for the tests of a module; `reset` makes it as it was at first."""
+    with stage(require) as made:
+        yield made

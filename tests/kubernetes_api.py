@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import pytest
 from kubernetes_contract import violations
 
 from paramedic.kubernetes.workload import digest
@@ -387,3 +388,11 @@ def replica_set(
         "spec": {"template": labelled},
         "status": {"availableReplicas": 0, **status},
     }
+
+
+@pytest.fixture
+def api() -> Iterator[ApiServer]:
+    """A server with one Deployment, which is well."""
+    with serving() as api:
+        api.put(path_of(), workload())
+        yield api

@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from ssh_servers import Sshd, running
 from whole_machine import FIRST, SECOND
+
+from paramedic.transports import ssh_connection
 
 #: In namespaces of the server's own: what it runs has the test's boot id and systemctl, and nobody else has.
 STAGE = """
@@ -90,3 +93,14 @@ def server_of(require: Callable[[str], str], stage: Stage) -> Iterator[Sshd]:
     around = (require("unshare"), "--mount", "sh", "-c", f"mount -t tmpfs tmpfs /run\n{STAGE}", str(stage.folder))
     with running(require, inside=around) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def away(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Sshd]]:
+    """A machine for the tests of a module, and the server that leads to it; `reset` makes it as it was at first."""
+    folder = tmp_path_factory.mktemp("boot")
+    folder.chmod(0o755)
+    machine = Stage(folder)
+    with server_of(require, machine) as server:
+        yield machine, server
+    ssh_connection.close_all()

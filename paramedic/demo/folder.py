@@ -20,23 +20,33 @@ _PROSE = """\
 
 """
 
+#: How often a check of the demo looks, and over how long.
+_EACH_SECOND = """\
+    every: 1s
+    timeout: 1s
+    window: 3s"""
+
+#: How every runbook of the demo that acts by such a check goes on.
+_NO_ANSWER = f"""\
+    error_rate: {{critical: 50%, for: 2s}}
+{_EACH_SECOND}
+mode: act
+playbook: restart-service
+with:"""
+
+_GUARDRAILS = "guardrails: {budget: 3 per hour, cooldown: 10m}"
+
 _HANG = f"""\
 ---
 runbook: tracking-api-hang
 service: tracking-api
 when:
   - check: health # measured by Paramedic itself
-    error_rate: {{critical: 50%, for: 2s}}
-    every: 1s
-    timeout: 1s
-    window: 3s
-mode: act
-playbook: restart-service
-with:
+{_NO_ANSWER}
   target: {{supervisord: tracking-api, host: web-1}}
   evidence: [process-tree, log-tail]
   verify: {{health: ok, stable: 3s, within: 15s}}
-guardrails: {{budget: 3 per hour, cooldown: 10m}}
+{_GUARDRAILS}
 ---
 # The tracking API does not answer
 
@@ -57,7 +67,7 @@ with:
   target: {{supervisord: tracking-api, host: "{{instance}}"}}
   evidence: [process-tree, memory, log-tail]
   verify: {{health: ok, memory_below: {LIMIT_MB}MB, stable: 3s, within: 12s}}
-guardrails: {{budget: 3 per hour, cooldown: 10m}}
+{_GUARDRAILS}
 ---
 # The tracking API needs too much memory
 
@@ -84,7 +94,7 @@ with:
   evidence: [process-tree, log-tail]
   remedies: [restart, rollback-if-deployed-within: 30m]
   verify: {{check: error_rate, stable: 4s, within: 8s}}
-guardrails: {{budget: 3 per hour, cooldown: 10m}}
+{_GUARDRAILS}
 ---
 # The tracking API answers with errors
 
@@ -94,55 +104,49 @@ guardrails: {{budget: 3 per hour, cooldown: 10m}}
 2. Go back to the last healthy release.
 """
 
-_MORE = """\
+
+def _runbook_of_health(name: str, service: str, target: str, evidence: str) -> str:
+    """The runbook of a service whose health address gives no good answer: one restart of its target."""
+    return f"""\
 ---
 runbook: {name}
 service: {service}
 when:
   - check: health
-    error_rate: {{critical: 50%, for: 2s}}
-    every: 1s
-    timeout: 1s
-    window: 3s
-mode: act
-playbook: restart-service
-with:
+{_NO_ANSWER}
   target: {{{target}}}
   evidence: [{evidence}]
   verify: {{health: ok, stable: 3s, within: 30s}}
-guardrails: {{budget: 3 per hour, cooldown: 10m}}
+{_GUARDRAILS}
 ---
 # {service} does not answer
 
 **Meaning.** Its health address has given no good answer for some seconds.
 
-{prose}1. Restart it.
+{_PROSE}1. Restart it.
 """
 
 
 def runbook_of_hang(service: str, target: str) -> str:
     """The runbook of a supervisord program that hangs, with the words of its target."""
-    return _MORE.format(
-        name=f"{service}-hang", service=service, target=target, evidence="process-tree, log-tail", prose=_PROSE
-    )
+    return _runbook_of_health(f"{service}-hang", service, target, "process-tree, log-tail")
 
 
 def runbook_of_container(name: str) -> str:
     """The runbook of a container of this machine whose service has its name."""
-    target = f"container: {name}, host: localhost"
-    return _MORE.format(name=f"{name}-down", service=name, target=target, evidence="state, last-log", prose=_PROSE)
+    return _runbook_of_health(f"{name}-down", name, f"container: {name}, host: localhost", "state, last-log")
 
 
-_ROLLOUT = """\
+def runbook_of_workload(service: str, target: str) -> str:
+    """The runbook of a workload of Kubernetes whose rollout is stuck, with the words of its target."""
+    return f"""\
 ---
 runbook: {service}-rollout
 service: {service}
 when:
   - check: ready # as the API server says it, measured by Paramedic itself
     down: {{critical: 50%, for: 2s}}
-    every: 1s
-    timeout: 1s
-    window: 3s
+{_EACH_SECOND}
 mode: act
 playbook: restore-service
 with:
@@ -150,19 +154,14 @@ with:
   evidence: [workload, pods, rollout-history]
   remedies: [rollback]
   verify: {{check: down, stable: 3s, within: 1m}}
-guardrails: {{budget: 3 per hour, cooldown: 10m}}
+{_GUARDRAILS}
 ---
 # A release of {service} does not come up
 
 **Meaning.** Pods of it are missing, or its controller has given a rollout up.
 
-{prose}1. Go back to the last healthy release.
+{_PROSE}1. Go back to the last healthy release.
 """
-
-
-def runbook_of_workload(service: str, target: str) -> str:
-    """The runbook of a workload of Kubernetes whose rollout is stuck, with the words of its target."""
-    return _ROLLOUT.format(service=service, target=target, prose=_PROSE)
 
 
 _ONCALL = """\

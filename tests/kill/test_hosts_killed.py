@@ -1,18 +1,19 @@
 """A host is changed, and SIGKILL meets the run at a boundary: one reboot, deletion or block at most, and nobody forgets it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import disk_stage
 import firewall_stage
 import pytest
-from disk_stage import filled
+from disk_stage import filled, tmpfs
 from fake_service import Service, service
+from firewall_stage import firewall
 from host_story import ATTACKER, BLOCK, BLOCKLIST, DISK, FREE, HOST, REBOOT, Story, story
 from kill.killed_runs import RIGHT, FirstRuns, KilledRun, first_runs, rows
 from reboot_stage import Stage as Machine
-from reboot_stage import server_of
+from reboot_stage import away
 from ssh_servers import Sshd
 from waiting import until
 from whole_machine import FIRST, SECOND
@@ -21,13 +22,12 @@ from paramedic.doors import changing, reading
 from paramedic.incidents.outcome import Ending
 from paramedic.integrations.targets import disk as disk_kind
 from paramedic.integrations.targets import machine as machine_kind
-from paramedic.transports import ssh_connection
 from paramedic.transports.local import Local
 from tasks import playbook
 from tasks.verify import stays_healthy
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300), pytest.mark.usefixtures("as_root")]
-__all__ = ["first_runs", "service", "story"]
+__all__ = ["away", "firewall", "first_runs", "service", "story", "tmpfs"]
 
 #: The machine, and what kills a run on it at a boundary; times: how often it is rebooted then.
 Hung = tuple[Machine, Callable[..., KilledRun]]
@@ -37,16 +37,6 @@ UNSEEN = {**RIGHT, "act_sent": (Ending.HANDED_OVER, 1)}
 
 
 # --- a machine, whose reboot is the test's ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def away(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Sshd]]:
-    folder = tmp_path_factory.mktemp("boot")
-    folder.chmod(0o755)
-    machine = Machine(folder)
-    with server_of(require, machine) as server:
-        yield machine, server
-    ssh_connection.close_all()
 
 
 def with_patience(front: str, times: int = 1) -> str:
@@ -133,32 +123,25 @@ def test_one_that_is_well_before_it_goes_down_is_verified_again_in_its_new_boot(
 # --- a disk ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def tmpfs(require: Callable[[str], str]) -> Iterator[disk_stage.Stage]:
-    with disk_stage.stage(require) as made:
-        yield made
-
-
 def settled(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(disk_kind, "SETTLES_SECONDS", 0.2)
 
 
+@pytest.fixture
+def of_a_disk(story: Story, first_runs: FirstRuns, monkeypatch: pytest.MonkeyPatch) -> KilledRun:
+    settled(monkeypatch)
+    return KilledRun(story, first_runs, settled)
+
+
 @pytest.mark.parametrize(("point", "ending", "times"), rows(RIGHT))
 def test_old_files_are_deleted_once_and_nothing_that_has_come_since(
-    tmpfs: disk_stage.Stage,
-    story: Story,
-    first_runs: FirstRuns,
-    monkeypatch: pytest.MonkeyPatch,
-    point: str,
-    ending: Ending,
-    times: int,
+    tmpfs: disk_stage.Stage, of_a_disk: KilledRun, point: str, ending: Ending, times: int
 ) -> None:
-    settled(monkeypatch)
+    run, story = of_a_disk, of_a_disk.story
     tmpfs.empty()
     story.written(DISK.format(root=tmpfs.root, logs=tmpfs.logs), with_patience(FREE.replace("MODE", "act"), times))
     old = filled(tmpfs.logs / "old.gz", 3)
     filled(tmpfs.logs / "young.gz", 0.5)
-    run = KilledRun(story, first_runs, settled)
     run.killed_at(point, instance="localhost", mountpoint=str(tmpfs.root))
     since = disk_stage.old(tmpfs.logs / "since.gz") if point != "evidence_taken" else None
     outcome = run.is_followed()
@@ -170,32 +153,26 @@ def test_old_files_are_deleted_once_and_nothing_that_has_come_since(
 # --- a blocklist -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def firewall(require: Callable[[str], str]) -> Iterator[firewall_stage.Stage]:
-    with firewall_stage.stage(require) as made:
-        yield made
-
-
 def inside(via: tuple[str, ...], patch: pytest.MonkeyPatch) -> None:
     for door in (reading, changing):
         patch.setattr(door, "transport", lambda *_, **__: Local(via))
 
 
-@pytest.mark.parametrize(("point", "ending", "times"), rows(UNSEEN))
-def test_an_address_is_blocked_once(
-    firewall: firewall_stage.Stage,
-    service: Service,
-    story: Story,
-    first_runs: FirstRuns,
-    monkeypatch: pytest.MonkeyPatch,
-    point: str,
-    ending: Ending,
-    times: int,
-) -> None:
+@pytest.fixture
+def of_a_blocklist(
+    firewall: firewall_stage.Stage, story: Story, first_runs: FirstRuns, monkeypatch: pytest.MonkeyPatch
+) -> KilledRun:
     inside(firewall.via, monkeypatch)
     firewall.reset()
+    return KilledRun(story, first_runs, partial(inside, firewall.via))
+
+
+@pytest.mark.parametrize(("point", "ending", "times"), rows(UNSEEN))
+def test_an_address_is_blocked_once(
+    firewall: firewall_stage.Stage, service: Service, of_a_blocklist: KilledRun, point: str, ending: Ending, times: int
+) -> None:
+    run, story = of_a_blocklist, of_a_blocklist.story
     story.written(BLOCKLIST.format(health=service.url), with_patience(BLOCK, times))
-    run = KilledRun(story, first_runs, partial(inside, firewall.via))
     with firewall.heals(service, ATTACKER):
         run.killed_at(point, instance="localhost", blocklist="abusers", client_ip=ATTACKER)
         outcome = run.is_followed()

@@ -6,11 +6,12 @@ from contextlib import ExitStack
 import disk_stage
 import firewall_stage
 import pytest
-from disk_stage import filled
+from disk_stage import filled, tmpfs
 from fake_service import Service, service
+from firewall_stage import firewall
 from host_story import ATTACKER, BLOCK, BLOCKLIST, DISK, FREE, HOST, REBOOT, Story, in_order, story
 from reboot_stage import Stage as Machine
-from reboot_stage import server_of
+from reboot_stage import away
 from ssh_servers import Sshd
 from whole_machine import FIRST, SECOND
 
@@ -18,22 +19,15 @@ from paramedic.doors import changing, reading
 from paramedic.incidents.outcome import Ending
 from paramedic.integrations.targets import disk as disk_kind
 from paramedic.integrations.targets import machine as machine_kind
-from paramedic.transports import ssh_connection
 from paramedic.transports.local import Local
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("as_root")]
-__all__ = ["service", "story"]
+__all__ = ["away", "firewall", "service", "story", "tmpfs"]
 
 LEFT = (Ending.HANDED_OVER, "no remedy of the ladder is left, still failing; 1 pieces of evidence are kept")
 
 
 # --- an address in a blocklist ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def firewall(require: Callable[[str], str]) -> Iterator[firewall_stage.Stage]:
-    with firewall_stage.stage(require) as made:
-        yield made
 
 
 @pytest.fixture
@@ -107,12 +101,6 @@ def test_a_block_that_does_not_help_goes_to_a_person_with_what_was_done(
 # --- old files of a disk --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def tmpfs(require: Callable[[str], str]) -> Iterator[disk_stage.Stage]:
-    with disk_stage.stage(require) as made:
-        yield made
-
-
 @pytest.fixture
 def disk(tmpfs: disk_stage.Stage, story: Story, monkeypatch: pytest.MonkeyPatch) -> Iterator[disk_stage.Stage]:
     """A disk that is too full: 3 of its 4 MB are taken."""
@@ -180,16 +168,6 @@ def test_a_disk_of_which_nothing_may_be_deleted_is_a_persons_and_nobody_is_asked
 
 
 # --- a machine, whose reboot is the test's ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def away(require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Sshd]]:
-    folder = tmp_path_factory.mktemp("boot")
-    folder.chmod(0o755)
-    machine = Machine(folder)
-    with server_of(require, machine) as server:
-        yield machine, server
-    ssh_connection.close_all()
 
 
 @pytest.fixture

@@ -12,10 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import kubernetes_api
 import pytest
 from certificates import Authority
-from kubernetes_api import TOKEN, ApiServer, Fault, workload
+from kubernetes_api import TOKEN, ApiServer, Fault, api
 from kubernetes_login import BETA, PATH, V1, Login, answer, by_tls, in_, in_the_past, plugin_of
 from required import missing
 from tls_engine import strict
@@ -25,18 +24,13 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.text.redaction import forget_all, redact
 from paramedic.transports import kubernetes_plugin
 
+__all__ = ["api"]
+
 
 @pytest.fixture(autouse=True)
 def _no_secrets() -> Iterator[None]:
     yield
     forget_all()
-
-
-@pytest.fixture
-def api() -> Iterator[ApiServer]:
-    with kubernetes_api.serving() as api:
-        api.put(PATH, workload())
-        yield api
 
 
 @pytest.fixture

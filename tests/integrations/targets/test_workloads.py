@@ -1,6 +1,6 @@
 """Workloads of Kubernetes at an API server that answers as it should, too late, by half, or with a no."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import jumping_clock
 import kubernetes_api
 import pytest
-from kubernetes_api import TEMPLATE, ApiServer, Fault, path_of, pod, replica_set, workload
+from kubernetes_api import TEMPLATE, ApiServer, Fault, api, path_of, pod, replica_set
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.integrations.targets import deployment
@@ -18,6 +18,8 @@ from paramedic.remediation.target import Identity, Target
 from paramedic.transports.kubernetes import Kubernetes
 from paramedic.transports.local import Local
 
+__all__ = ["api"]
+
 PATH = path_of()
 TOTAL = timedelta(seconds=40)  # of a clock that jumps
 
@@ -25,13 +27,6 @@ TOTAL = timedelta(seconds=40)  # of a clock that jumps
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     jumping_clock.soon(monkeypatch)
-
-
-@pytest.fixture
-def api() -> Iterator[ApiServer]:
-    with kubernetes_api.serving() as api:
-        api.put(PATH, workload())
-        yield api
 
 
 @pytest.fixture

@@ -41,13 +41,14 @@ class Pause:
     reason: str
     since: datetime
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether it stops every act. An unknown scope does."""
+        return not self.scope.startswith((_SERVICE, _RUNBOOK))
+
     def stops(self, *, service: str, runbook: str | None) -> bool:
-        """Whether it stops acts for this service by this runbook. An unknown scope stops everything."""
-        if self.scope.startswith(_SERVICE):
-            return self.scope == f"{_SERVICE}{service}"
-        if self.scope.startswith(_RUNBOOK):
-            return self.scope == f"{_RUNBOOK}{runbook}"
-        return True
+        """Whether it stops acts for this service by this runbook."""
+        return self.everywhere or self.scope in (f"{_SERVICE}{service}", f"{_RUNBOOK}{runbook}")
 
     @property
     def words(self) -> str:

@@ -67,7 +67,7 @@ def gauges(work: LiveWork) -> Iterable[Metric]:
         here.add_metric([role], count)
     yield here
     yield from _queue("paramedic_acts", "open", "Changes without an outcome; each blocks its target.", work.open_acts)
-    paused = "1 while acts are paused everywhere, by a person, the watchdog or a mass failure."
+    paused = "1 while acts are paused everywhere, by a person, the watchdog, a mass failure or the fleet's breaker."
     yield GaugeMetricFamily("paramedic_acts_paused", paused, value=work.acts_paused)
 
 

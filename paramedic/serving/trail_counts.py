@@ -41,18 +41,18 @@ class TrailCounts:
         self.decisions: Counts = dict.fromkeys(((value,) for value in (*DECISIONS, OTHER)), 0)
         self.endings: Counts = dict.fromkeys(((value,) for value in (*ENDINGS, OTHER)), 0)
         self.messages: Counts = {(kind, delivery): 0 for kind in MESSAGES for delivery in DELIVERIES}
-        self._at: tuple[str, int, int] | None = None  # store, generation, the last entry that was counted
+        self._at: tuple[int, int] | None = None  # the store's generation, the last entry that was counted
 
     def follow(self, tx: Tx) -> None:
-        """Count what was written since the last read. A store that was restored or replaced is followed from its head on."""
+        """Count what was written since the last read. A store that was restored is followed from its head on."""
         head = trail.head(tx)
         seq, now = (head.seq if head is not None else 0), generation(tx)
-        if self._at is None or self._at[:2] != (tx.store, now) or self._at[2] > seq:
-            self._at = (tx.store, now, seq)
+        if self._at is None or self._at[0] != now or self._at[1] > seq:
+            self._at = (now, seq)
             return
-        for entry in trail.entries(tx, after=self._at[2], limit=MOST):
+        for entry in trail.entries(tx, after=self._at[1], limit=MOST):
             self._count(entry)
-            self._at = (tx.store, now, entry.seq)  # after each: a read that breaks off counts nothing twice
+            self._at = (now, entry.seq)  # after each: a read that breaks off counts nothing twice
 
     def _count(self, entry: Entry) -> None:
         before, _, ending = entry.what.rpartition(".")

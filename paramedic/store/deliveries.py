@@ -35,7 +35,7 @@ _ORDER = case((_CRITICAL, 0), *((messages.c.kind == kind, number) for kind, numb
 
 def due(tx: Tx, *, incident: int | None = None, limit: int = 50) -> list[QueuedMessage]:
     """The messages due now, worst first; of one incident (without channel updates), or of all."""
-    query = select(messages).where(_sendable(tx)).order_by(_ORDER, messages.c.due_at, messages.c.id).limit(limit)
+    query = select(messages).where(sendable(tx)).order_by(_ORDER, messages.c.due_at, messages.c.id).limit(limit)
     if incident is not None:
         query = query.where(messages.c.incident == incident, messages.c.kind != "notice")
     return [queued_message(row) for row in tx.conn.execute(query)]
@@ -88,7 +88,7 @@ def _hold(
             mine = and_(messages.c.state == "sending", messages.c.tries == held[message])
             change = change.where(mine).values(until)
         else:
-            change = change.where(_sendable(tx)).values(until | {"state": "sending", "tries": messages.c.tries + 1})
+            change = change.where(sendable(tx)).values(until | {"state": "sending", "tries": messages.c.tries + 1})
         if tx.conn.execute(change).rowcount == 1:
             had.append(message)
     return had
@@ -132,7 +132,8 @@ def unreachable(tx: Tx, message: int, *, error: str) -> None:
     )
 
 
-def _sendable(tx: Tx) -> ColumnElement[bool]:
+def sendable(tx: Tx) -> ColumnElement[bool]:
+    """The messages that could be sent now: due, or held by a process that has not said for HOLD what became of them."""
     return or_(
         and_(messages.c.state == "due", messages.c.due_at <= tx.now),
         and_(messages.c.state == "sending", messages.c.sending_until <= tx.now),

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Table, and_, func, or_, select
+from sqlalchemy import ColumnElement, Table, func, select
 
 from paramedic.incidents.incident import State
-from paramedic.store import Tx, inbox, running_processes
-from paramedic.store.tables import acts, claims, incidents, messages, outbox, pauses
+from paramedic.store import Tx, deliveries, inbox, kill_switch, running_processes
+from paramedic.store.tables import acts, claims, incidents, messages, outbox
 
 #: A message that has been due for so long is late.
 LATE = timedelta(minutes=1)
@@ -35,16 +35,13 @@ class LiveWork:
     claims: int  # in force
     open_acts: Waiting  # without an outcome
     processes: Mapping[str, int]  # of ours that run on the store, by role; each role is there
-    acts_paused: bool  # everywhere, by a person, the watchdog or a mass failure
+    acts_paused: bool  # everywhere, by a person, the watchdog, a mass failure or the fleet's breaker
 
 
 def live_work(tx: Tx) -> LiveWork:
     """The figures as they are now."""
     count, oldest = inbox.depth(tx)
-    sendable = or_(
-        and_(messages.c.state == "due", messages.c.due_at <= tx.now),
-        and_(messages.c.state == "sending", messages.c.sending_until <= tx.now),
-    )
+    sendable = deliveries.sendable(tx)
     unsent = messages.c.state.in_(("due", "sending")) & (messages.c.tries > 0) & messages.c.last_error.is_not(None)
     states = select(incidents.c.state, func.count()).where(incidents.c.state != State.RESOLVED)
     by_state = {State(row[0]): row[1] for row in tx.conn.execute(states.group_by(incidents.c.state))}
@@ -58,7 +55,7 @@ def live_work(tx: Tx) -> LiveWork:
         claims=_count(tx, claims, claims.c.released.is_(False) & (claims.c.lease_until > tx.now)),
         open_acts=_queue(tx, acts, acts.c.written_at, acts.c.result.is_(None)),
         processes=running_processes.counted(tx),
-        acts_paused=_count(tx, pauses, pauses.c.scope.in_(("all", "mass"))) > 0,
+        acts_paused=any(pause.everywhere for pause in kill_switch.standing(tx)),
     )
 
 

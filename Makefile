@@ -1,11 +1,11 @@
-# make demo | test | quick | lint | bench-window | bench-latency | bench-ingest | bench-commands | bench-ssh | kill-table | containers | kubernetes | break-kill-table | production | schedules | tables | golden | pictures: each sets up what it needs in .venv first.
+# make demo | test | quick | lint | bench-window | bench-latency | bench-ingest | bench-commands | bench-ssh | kill-table | containers | image | kubernetes | break-kill-table | production | schedules | tables | golden | pictures: each sets up what it needs in .venv first.
 
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$one; break; }; done)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test quick lint lint-types lint-style lint-contracts bench-window bench-latency bench-ingest bench-commands bench-ssh kill-table containers kubernetes production break-kill-table schedules tables golden pictures clean
+.PHONY: demo test quick lint lint-types lint-style lint-contracts bench-window bench-latency bench-ingest bench-commands bench-ssh kill-table containers image kubernetes production break-kill-table schedules tables golden pictures clean
 
 demo: .venv/ready
 	@$(BIN)/paramedic demo $(ARGS)
@@ -60,6 +60,9 @@ kill-table: .venv/ready
 
 containers: .venv/ready
 	@LONG_TESTS=1 REQUIRE_REAL_SERVERS=1 $(BIN)/pytest tests/real/test_containers.py tests/real/test_container_roll_back.py tests/real/test_container_stories.py tests/real/test_demo_with_more.py $(ARGS)
+
+image: .venv/ready # makes a base of Debian's packages once: 3 minutes
+	@LONG_TESTS=1 REQUIRE_REAL_SERVERS=1 $(BIN)/pytest tests/real/test_image.py $(ARGS)
 
 kubernetes: .venv/ready # builds kube-apiserver and kube-controller-manager once: 4 minutes on 2 cores
 	@KUBERNETES_BUILD="$$(.ci/kubernetes)" LONG_TESTS=1 REQUIRE_REAL_SERVERS=1 $(BIN)/pytest tests/real/test_kubernetes.py tests/real/test_kubernetes_manifests.py tests/real/test_kubernetes_stories.py tests/real/test_demo_in_kubernetes.py $(ARGS)

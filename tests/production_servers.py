@@ -152,7 +152,7 @@ def _around(postgres: Postgres, redis_server: str, nginx: str, folder: Path) -> 
     run_as = ["-g", "daemon off; user root;"] if os.getuid() == 0 else ["-g", "daemon off;"]
     return Servers(
         postgres,
-        _redis(redis_server, redis_port, folder),
+        redis_on(redis_port, redis_server, folder),
         prefects,
         Program("nginx", [nginx, "-p", str(folder), "-c", config, *run_as], folder, lambda: _listens(gateway)),
         ports[2:4],
@@ -166,7 +166,8 @@ def _pair(name: str, port: int, behind: list[int]) -> str:
     return _PAIR.format(name=name, port=port, servers=servers)
 
 
-def _redis(program: str, port: int, folder: Path) -> Program:
+def redis_on(port: int, program: str, folder: Path) -> Program:
+    """A Redis at this port of loopback, with REDIS_PASSWORD."""
     (folder / "redis.conf").write_text(
         f'bind 127.0.0.1\nport {port}\nrequirepass {REDIS_PASSWORD}\nsave ""\nappendonly no\ndir {folder}\n'
     )
@@ -208,4 +209,4 @@ def _listens(port: int) -> bool:
     return False
 
 
-__all__ = ["PREFECT_LOGIN", "Program", "Servers", "answers", "module", "serving"]
+__all__ = ["PREFECT_LOGIN", "REDIS_PASSWORD", "Program", "Servers", "answers", "module", "redis_on", "serving"]

@@ -140,14 +140,15 @@ class Sshd:
 class Relay:
     """A TCP way to a server that can be cut, and held up: then nothing passes, and nobody is told."""
 
-    def __init__(self, to: tuple[str, int]) -> None:
+    def __init__(self, to: tuple[str, int], address: str = "127.0.0.1") -> None:
+        """It listens at this address of the machine, at any port."""
         self._to = to
         self._flows = threading.Event()
         self._flows.set()
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((address, 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

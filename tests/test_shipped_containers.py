@@ -4,46 +4,21 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import jsonschema
 import pytest
 from required import missing
 from ruamel.yaml import YAML
+from shipped_containers import BASE, COMPOSE, FOLDER, IMAGE, Parsed, composed, manifests, only, pods
 
 from paramedic.serving.metrics_ports import METRICS_PORTS
 from paramedic.settings import ROOT, Settings
 from paramedic.store.running_processes import ROLES
 
-FOLDER = ROOT / "deployments"
-COMPOSE = FOLDER / "compose"
-BASE = FOLDER / "kubernetes" / "base"
-IMAGE = (FOLDER / "container" / "Containerfile").read_text()
-
 #: The Compose Specification's own, as docker-compose 1.29.2 brings it (Apache-2.0).
 SCHEMA = json.loads((ROOT / "tests" / "payloads" / "compose_spec.json").read_text())
-
-Parsed = dict[str, Any]
-
-
-def composed() -> Parsed:
-    return cast("Parsed", YAML(typ="safe", pure=True).load((COMPOSE / "compose.yaml").read_text()))
-
-
-def manifests() -> list[Parsed]:
-    """What `kubectl apply -k` would send, read from the files that the kustomization names."""
-    yaml = YAML(typ="safe", pure=True)
-    files = yaml.load((BASE / "kustomization.yaml").read_text())["resources"]
-    assert sorted([*files, "kustomization.yaml"]) == sorted(path.name for path in BASE.iterdir())
-    return [found for file in files for found in yaml.load_all((BASE / file).read_text())]
-
-
-def pods() -> Iterator[tuple[str, Parsed]]:
-    for manifest in manifests():
-        if manifest["kind"] in ("Deployment", "StatefulSet", "Job"):
-            yield manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]
 
 
 def test_compose_takes_the_file() -> None:
@@ -58,10 +33,6 @@ def test_every_variable_of_ours_is_one_of_a_setting(file: str) -> None:
     known = {f"PARAMEDIC_{name.upper()}" for name in Settings.model_fields} | {"PARAMEDIC_IMAGE"}
     text = (FOLDER / file).read_text()
     assert set(re.findall(r"\bPARAMEDIC_[A-Z0-9_]+", text)) - known == set()
-
-
-def only(words: list[str]) -> set[str]:
-    return set(words[words.index("--only") + 1].split(",")) if "--only" in words else set()
 
 
 def test_every_role_is_started_and_there_are_two_of_each() -> None:

@@ -14,6 +14,7 @@ from typing import IO
 
 from paramedic.machine import liveness, parent_death
 from paramedic.machine.backoff import Backoff
+from paramedic.machine.orphans import Orphans
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Children:
         self._folder = logs.parent
         self._report = report
         self._children: list[Child] = []
+        self._orphans = Orphans()
         self._logs_looked_at = 0.0
         self._ticked_at = time.monotonic()
 
@@ -104,6 +106,7 @@ class Children:
                 child.start_again_at = now + pause
             else:
                 self._listen(child, child.process, now, late=late)
+        self._orphans.tick(self.pids().values())
         if now - self._logs_looked_at > _LOOK_AT_LOGS_SECONDS:
             self._logs_looked_at = now
             for child in self._children:

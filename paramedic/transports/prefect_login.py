@@ -87,12 +87,15 @@ def clickable(ui_url: str, login: str) -> str:
 def may_be_shown(stream: IO[str]) -> bool:
     """Whether only the user who started this process reads the stream: a terminal, a pipe, a private file.
 
-    A service manager's log (a socket), or a file that others may read, would show a login to everyone who reads logs.
+    A service manager's log (a socket), a container's (a pipe, whose reader is outside its namespace), or a file that others may
+    read, would show a login to everyone who reads logs.
     """
     try:
         mode = os.fstat(stream.fileno()).st_mode
     except (OSError, ValueError):
         return False
-    if stream.isatty() or stat.S_ISFIFO(mode):
+    if stream.isatty():
         return True
+    if stat.S_ISFIFO(mode):
+        return os.getppid() > 1  # 0 and 1: the container's first process, or one that its `--init` started
     return stat.S_ISREG(mode) and not mode & (stat.S_IRGRP | stat.S_IROTH)

@@ -72,3 +72,12 @@ def sessions(server: Postgres) -> Iterator[Any]:
         made = Sessions(server, stack)
         yield made
     server.run(f"DROP DATABASE {made.database} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def image(require: Callable[[str], str]) -> Iterator[Any]:
+    """A podman of the tests' own that has the image of deployments/container (`built_image.Engine`)."""
+    from built_image import built
+
+    with built(require) as engine:
+        yield engine

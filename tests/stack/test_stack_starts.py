@@ -171,7 +171,9 @@ def test_a_login_that_is_damaged_is_named_before_anything_starts(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("_nothing_set", "small")
-def test_the_address_that_logs_in_is_shown_where_only_who_started_us_reads_it(tmp_path: Path) -> None:
+def test_the_address_that_logs_in_is_shown_where_only_who_started_us_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stack = Stack(load_settings(data=tmp_path / "data"))
     stack.start()
     read, write = os.pipe()
@@ -187,6 +189,10 @@ def test_the_address_that_logs_in_is_shown_where_only_who_started_us_reads_it(tm
                 for shown_on in (service_log, public):
                     assert "#" not in stack.ui(shown_on)
                     assert f"`paramedic ui --data {tmp_path}/data`" in stack.ui(shown_on)
+                for parent in (0, 1):  # as the first process of a container has it, or one under its `--init`
+                    monkeypatch.setattr(os, "getppid", lambda parent=parent: parent)
+                    assert "#" not in stack.ui(pipe), "the engine keeps what comes by it as the container's log"
+                    assert "#" in stack.ui(private)
             finally:
                 stack.stop()
 

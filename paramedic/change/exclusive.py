@@ -83,7 +83,7 @@ def mark_of(run: PlaybookRun, act: Act) -> Mark | None:
     """
     while act.result is None:
         try:
-            mark = reading.mark(run.target, act.mark(run.store.uuid))
+            mark = reading.mark(run.target, act.mark(run.store.uuid), act.verb)
         except (TemporaryError, PermanentError) as error:
             run.say(f"{run.target.host} does not say what became of {act.words}: {error}")
             return None

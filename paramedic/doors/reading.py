@@ -16,7 +16,7 @@ from paramedic.kinds.evidence import LOG_TAIL, EvidenceKind, FromBeginning, Gath
 from paramedic.kinds.faces import ProbeKind, TargetKind, TargetReader
 from paramedic.kinds.probing import DOWN, UNREADY, ProcessUse, Question, Seen
 from paramedic.kinds.registry import Room
-from paramedic.kinds.transport import Mark
+from paramedic.kinds.transport import Mark, MarkState
 from paramedic.machine.clock import utc_now
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.release import Release
@@ -25,6 +25,9 @@ from paramedic.remediation.target import Identity, Target
 if TYPE_CHECKING:
     from paramedic.integrations.probes.tcp import Connection
     from paramedic.transports.http_probe import Probe
+
+#: Acts that a kind which keeps no releases itself does in a folder, and by a restart.
+_BY_A_FOLDER = ("roll_back", "undo")
 
 
 def kind_of(target: Target) -> TargetKind:
@@ -218,14 +221,21 @@ def identity(target: Target) -> Identity:
     return found
 
 
-def mark(target: Target, act: str) -> Mark | None:
+def mark(target: Target, act: str, verb: str) -> Mark | None:
     """What the target's machine, or where its kind looks, itself knows of the act with this id; None where nobody does.
 
-    Once a machine was asked, an act that had not begun cannot begin. Raises TemporaryError or PermanentError.
+    `verb`: what the act is (`restart`, `roll_back`, `run`). Whatever the kind, a command of `run` leaves its mark on the machine;
+    of a roll-back by a release folder only the restart after it does. Once a machine was asked, an act that had not begun cannot
+    begin. Raises TemporaryError or PermanentError.
     """
     must_be_closed("a machine is asked what became of a change")
     way, asks = transport(target), getattr(kind_of(target), "mark", None)
-    return way.mark(act) if asks is None else cast("Mark | None", asks(target, way, act))
+    if asks is not None and verb != "run":
+        return cast("Mark | None", asks(target, way, act))
+    found = way.mark(act)
+    if found is not None and found.state is MarkState.DID_NOT and verb in _BY_A_FOLDER:
+        return Mark(found.state, where="the restart after it never began, and never will")
+    return found
 
 
 def keeps_releases(target: Target) -> bool:

@@ -107,8 +107,8 @@ class TargetKind(Protocol):
     Where its owner keeps releases, it has `Releases(target, transport)` as `paramedic.doors` declares it, and its
     Changer has its `roll_back`, which replaces what runs, and maybe `undo`; `RELEASES_ARE_NOTED = True` asks for `Target.noted`.
     A Changer with `incident` (UUID/INC-42) and `act` is given both before a roll-back, and may tell of it in `did`. Then there is
-    `merged_by_people(target) -> bool`, and `mark(target, transport, act) -> Mark | None`: what is known of an open act,
-    with a `code` only where that proves that the target was changed.
+    `merged_by_people(target) -> bool`, and `mark(target, transport, act) -> Mark | None`: what is known of an open act
+    but a `run`, with a `code` only where that proves that the target was changed.
 
     Where its targets have parts that are targets too, it has `covers(whole, part) -> bool`: whether the second target, of
     whichever kind, is a part of the first. A claim or an open act on either keeps the other from being changed. Pure: it

@@ -34,7 +34,7 @@ def marks(monkeypatch: pytest.MonkeyPatch, *said: object) -> list[str]:
     asked: list[str] = []
     answers = iter(said)
 
-    def mark(_target: object, act: str) -> object:
+    def mark(_target: object, act: str, _verb: str) -> object:
         asked.append(act)
         if isinstance(answer := next(answers), Exception):
             raise answer

@@ -60,7 +60,7 @@ def test_a_push_that_was_merged_and_whose_branch_was_deleted_before_anybody_look
     monkeypatch.setattr(git.Git, "push", cut)
     target = listed()
     assert reverted(target)[0] == "4"
-    found = reading.mark(target, ACT)
+    found = reading.mark(target, ACT, "roll_back")
     assert found is not None
     assert found.words.startswith(f"the branch main of {repo.bare} has its revert")
 
@@ -78,29 +78,29 @@ def test_a_push_that_is_not_seen_is_open_and_the_remote_says_later_what_became_o
         cutting.setattr(git.Git, "push", cut)
         with pytest.raises(OutcomeUnknown, match=r"the branch paramedic/INC-42-\w+ of .* is not seen to have commit"):
             reverted(target)
-    assert reading.mark(target, ACT) is None, "it may still come"
+    assert reading.mark(target, ACT, "roll_back") is None, "it may still come"
     with pytest.raises(WaitsForPeople):
         reverted(target)
-    found = reading.mark(target, ACT)
+    found = reading.mark(target, ACT, "roll_back")
     assert found is not None
     assert (found.state, found.code) == (MarkState.HAPPENED, None), "it proves nothing of the workload"
     assert (
         found.words
         == f"the branch {repo.others()[0]} of {repo.bare} has its revert, commit {repo.branches()[repo.others()[0]][:12]}"
     )
-    assert reading.mark(target, "act-of-another") is None
+    assert reading.mark(target, "act-of-another", "roll_back") is None
 
 
 def test_what_became_of_a_push_to_the_branch_itself_is_known_by_its_message(
     repo: Repo, listed: Listed, short: None
 ) -> None:
     target = listed(push_to="main")
-    assert reading.mark(target, ACT) is None
+    assert reading.mark(target, ACT, "roll_back") is None
     with pytest.raises(WaitsForPeople):
         reverted(target, approved=True)
     repo.git("pull", "-q", "origin", "main")
     repo.commit({"README": "later"}, "Later")
-    found = reading.mark(target, ACT)
+    found = reading.mark(target, ACT, "roll_back")
     assert found is not None
     assert found.words.startswith(f"the branch main of {repo.bare} has its revert")
 

@@ -70,7 +70,7 @@ def test_a_unit_there_is_restarted_as_one_here_is(pid_one: PidOne, there: Sshd, 
     after = changing.changer(app, WITHIN, act="act-1").restart(before, lambda: None)
     assert reading.restarted(app, before, after)
     assert starts(pid_one) == 2
-    assert reading.mark(app, "act-1") == Mark(MarkState.HAPPENED, 0)
+    assert reading.mark(app, "act-1", "restart") == Mark(MarkState.HAPPENED, 0)
     assert "sleep" in reading.evidence(app, "process-tree")
     assert "app.service" in reading.evidence(app, "journal")
     assert reading.resident_memory(app, after) > 0
@@ -95,7 +95,7 @@ def test_a_no_at_the_last_look_starts_nothing_there(pid_one: PidOne, there: Sshd
     with pytest.raises(Refused, match="the claim is gone"):
         changing.changer(app, WITHIN, act="act-2").restart(reading.identity(app), too_late)
     assert starts(pid_one) == 1
-    assert reading.mark(app, "act-2") == Mark(MarkState.DID_NOT)
+    assert reading.mark(app, "act-2", "restart") == Mark(MarkState.DID_NOT)
 
 
 def test_a_unit_that_is_not_there_and_a_host_that_is_lost_are_two_things(there: Sshd) -> None:
@@ -135,10 +135,10 @@ def test_a_restart_whose_host_stays_lost_is_unknown_until_the_next_look(
             patch.setattr(integration, "kill_point", lambda *_: way.close())
             with pytest.raises(OutcomeUnknown, match="was cut after the change had begun"):
                 changing.changer(app, timedelta(seconds=2), act="act-4").restart(before, lambda: None)
-    assert reading.mark(known, "act-4") == Mark(MarkState.RUNNING)
+    assert reading.mark(known, "act-4", "restart") == Mark(MarkState.RUNNING)
     assert not reading.restarted(known, before, reading.identity(known))
     (pid_one.folder / "slow").unlink()
-    until("it has ended", lambda: reading.mark(known, "act-4") == Mark(MarkState.HAPPENED, 0), 20)
+    until("it has ended", lambda: reading.mark(known, "act-4", "restart") == Mark(MarkState.HAPPENED, 0), 20)
     assert reading.restarted(known, before, reading.identity(known))
     assert starts(pid_one) == 2
 

@@ -330,3 +330,7 @@ EVIDENCE = {
     "locks": _evidence(postgres_evidence.locks),
     "queries": _evidence(postgres_evidence.queries),
 }
+
+
+def mark(_target: Target, _transport: Transport, _act: str) -> None:
+    """Nothing: the server does what it is asked on a connection, and no machine keeps a mark of that."""

@@ -305,3 +305,7 @@ restarted = process_target.restarted
 resident_memory = partial(process_target.memory_of, owned=_owned)
 process_id = partial(process_target.process_id, owned=_owned)
 process_use = partial(process_target.use_of, owned=_owned)
+
+
+def mark(_target: Target, _transport: Transport, _act: str) -> None:
+    """Nothing: supervisord does what it is asked on a connection, and no machine keeps a mark of that."""

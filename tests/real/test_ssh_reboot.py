@@ -99,7 +99,7 @@ def test_one_that_does_not_come_back_is_unknown_and_its_mark_does_not_say_that_i
     of = machine(there.host())
     with pytest.raises(OutcomeUnknown, match="was told to reboot, and is in no other boot"):
         changer(of, "act-reboot-2", timedelta(seconds=4)).reboot(reading.identity(of), agree)
-    mark = reading.mark(of, "act-reboot-2")
+    mark = reading.mark(of, "act-reboot-2", "reboot")
     assert mark is not None
     assert mark.state is MarkState.HAPPENED, "systemctl has passed it on: who looks at the boot knows more"
     assert stage.reboots() == 1

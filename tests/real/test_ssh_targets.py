@@ -134,7 +134,7 @@ def test_a_declared_command_runs_there_and_leaves_its_mark(
     program.run(agree)
     assert program.output == "t0ken"
     assert (tmp_path / "done").read_text() == f"{tmp_path}\n"
-    assert reading.mark(target, "act-2") == Mark(MarkState.HAPPENED, 0)
+    assert reading.mark(target, "act-2", "run") == Mark(MarkState.HAPPENED, 0)
 
 
 def test_a_command_that_is_not_there_is_told_before_anything_runs(sshd: Sshd) -> None:

@@ -1,6 +1,7 @@
 """Runs one program on this machine: an argument list, a deadline, and bounded output."""
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
@@ -120,26 +121,30 @@ class _Words:
     def __init__(self, name: str, kept: int = KEPT) -> None:
         self._kept = kept
         self.file = os.memfd_create(name, os.MFD_CLOEXEC)
-        fcntl.fcntl(self.file, fcntl.F_SETFL, os.O_APPEND)  # after a cut it goes on at the beginning, without a hole
-        self._before = b""
-        self._cut_off = 0  # bytes
+        fcntl.fcntl(self.file, fcntl.F_SETFL, os.O_APPEND)
+        self._freed = 0  # bytes at the beginning, whose memory is free again
         self._head = b""
 
     def bound(self) -> None:
-        if (size := os.fstat(self.file).st_size) > _HELD:
+        """Free the memory of all but the end. The file only grows: what the program writes meanwhile is neither lost nor torn."""
+        if (size := os.fstat(self.file).st_size) - self._freed > _HELD:
             self._head = self._head or os.pread(self.file, 4, 0)
-            self._before = self._end()
-            self._cut_off += size
-            os.ftruncate(self.file, 0)
+            _free(self.file, size - self._kept)
+            self._freed = size - self._kept
 
     def text(self) -> str:
-        end = self._end()
-        offset = self._cut_off + os.fstat(self.file).st_size - len(end)
-        return visible(decode(end, offset=offset, head=self._head or os.pread(self.file, 4, 0)))
-
-    def _end(self) -> bytes:
         size = os.fstat(self.file).st_size
-        return (self._before + os.pread(self.file, self._kept, max(size - self._kept, 0)))[-self._kept :]
+        offset = max(size - self._kept, 0)
+        end = os.pread(self.file, self._kept, offset)
+        return visible(decode(end, offset=offset, head=self._head or os.pread(self.file, 4, 0)))
 
     def close(self) -> None:
         os.close(self.file)
+
+
+def _free(file: int, size: int) -> None:
+    """Free the memory of so many bytes at the beginning of a file in memory, which are zeros from then on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    keep_size, punch_hole = 1, 2  # linux/falloc.h
+    if libc.fallocate(file, keep_size | punch_hole, ctypes.c_int64(0), ctypes.c_int64(size)) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -153,7 +153,7 @@ class Settings(BaseModel):
     act_deadline: Annotated[timedelta, duration("100ms", "1h")] = timedelta(seconds=30)
     probe_timeout: Annotated[timedelta, duration("10ms", "1m")] = timedelta(seconds=2)
     evidence_within: Annotated[timedelta, duration("100ms", "1m")] = timedelta(seconds=5)
-    prefect_timeout: Annotated[timedelta, duration("100ms", "5m")] = timedelta(seconds=10)
+    prefect_timeout: Annotated[timedelta, duration("100ms", "5m")] = timedelta(seconds=30)
     clock_skew: Annotated[timedelta, duration("1ms", "1h")] = timedelta(seconds=5)
     watchdog_every: Annotated[timedelta, duration("50ms", "5m")] = timedelta(seconds=5)
     claim_within: Annotated[timedelta, duration("100ms", "1h")] = timedelta(seconds=30)

@@ -165,7 +165,7 @@ def _load(run: Run) -> PlaybookRun | Outcome | str:
     named_store, number = parse_ref(run.incident)
     if named_store != store.uuid:
         return f"this run belongs to store {named_store}, and this is store {store.uuid}: nothing is done"
-    library = run_cache.library(settings)
+    services = run_cache.services(settings)
     run_id = str(flow_run.id)
     with store.record() as tx:
         refusal = attempts.begin_attempt(tx, number, run.attempt, flow_run=run_id)
@@ -175,7 +175,7 @@ def _load(run: Run) -> PlaybookRun | Outcome | str:
         waited = known is not None and tx.now - known.raised_at > ACT_WITHIN
         pinned = runbook_versions.runbook_text(tx, incident.runbook_version or "")
     pager = Pager(store, settings, OncallFile(settings))
-    target = library.services.by_id(incident.target)
+    target = services.by_id(incident.target)
     if target is None:
         outcome = Outcome(Ending.HANDED_OVER, f"services.yaml no longer lists {incident.target}")
         with store.record() as tx:

@@ -4,8 +4,10 @@ import contextvars
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import httpx
 from prefect.settings import get_current_settings
@@ -15,6 +17,8 @@ from paramedic.machine.clock import boottime
 from paramedic.transports.prefect_http import PrefectApi
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 #: Prefect's words for a run that an operator stopped.
 STOPPED = ("CANCELLED", "CANCELLING")
@@ -37,34 +41,44 @@ def own_state(flow_run: str, *, retry_for: float = 0.0) -> str | None:
 
     Prefect on SQLite answers 503 now and then: the request is repeated for `retry_for` seconds.
     """
-    until = boottime() + retry_for
-    timeout = max(retry_for, _LOOK_SECONDS)
-    while (state := _own_state(flow_run, timeout)) is None:
-        timeout = until - boottime() - _ASK_AGAIN_SECONDS
-        if timeout <= 0:
-            break
-        time.sleep(_ASK_AGAIN_SECONDS)
-    return state
+    return _asked(partial(_own_state, flow_run), retry_for)
 
 
 def states_of(flow_run: str, *, retry_for: float = 0.0) -> list[dict[str, Any]]:
     """The run's states, oldest first; empty if they cannot be read within `retry_for` seconds."""
-    until = boottime() + retry_for
+    return _asked(partial(_states_of, flow_run), retry_for) or []
+
+
+def _asked(ask: Callable[[float], Answer | None], retry_for: float) -> Answer | None:
+    """What `ask`, given its seconds, answers; asked again until `retry_for` seconds have been waited. None: no answer.
+
+    A try has half of what is left, because a call that is never answered is made again. And it counts as no more than it
+    had: a machine that stood still meanwhile, as while it is moved to another host, has not waited all that time.
+    """
+    left, seconds = retry_for, max(retry_for / 2, _LOOK_SECONDS)
     while True:
-        try:
-            with prefect_api(timeout=_LOOK_SECONDS) as api:
-                answer = api.get("/flow_run_states/", params={"flow_run_id": flow_run})
-            answer.raise_for_status()
-            return sorted(answer.json(), key=lambda state: str(state["timestamp"]))
-        except (httpx.HTTPError, ValueError, LookupError, TypeError):
-            if boottime() + _ASK_AGAIN_SECONDS >= until:
-                return []
-            time.sleep(_ASK_AGAIN_SECONDS)
+        began = boottime()
+        answer = ask(seconds)
+        left -= min(boottime() - began, seconds) + _ASK_AGAIN_SECONDS
+        if answer is not None or left <= 0:
+            return answer
+        time.sleep(_ASK_AGAIN_SECONDS)
+        seconds = min(max(left / 2, _LOOK_SECONDS), left)
 
 
-def _own_state(flow_run: str, timeout: float) -> str | None:
+def _states_of(flow_run: str, seconds: float) -> list[dict[str, Any]] | None:
     try:
-        with prefect_api(timeout=timeout) as api:
+        with prefect_api(timeout=seconds) as api:
+            answer = api.get("/flow_run_states/", params={"flow_run_id": flow_run})
+        answer.raise_for_status()
+        return sorted(answer.json(), key=lambda state: str(state["timestamp"]))
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _own_state(flow_run: str, seconds: float) -> str | None:
+    try:
+        with prefect_api(timeout=seconds) as api:
             answer = api.get(f"/flow_runs/{flow_run}")
         answer.raise_for_status()
         state: str | None = answer.json().get("state_type")

@@ -8,8 +8,9 @@ from pathlib import Path
 from prefect.settings import get_current_settings
 
 from paramedic.catalog import runbook_file, target_kinds
-from paramedic.catalog.library import Library, library_in_force
+from paramedic.catalog.library import Library, library_in_force, services_in_force
 from paramedic.catalog.runbook import Runbook
+from paramedic.catalog.services import Services
 from paramedic.settings import BadSettings, Settings, load_settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown
 from paramedic.store.warm_up import rehearse
@@ -36,6 +37,11 @@ def _settings(_environment: frozenset[tuple[str, str]], _file: Path, _written: b
 def library(settings: Settings) -> Library:
     """The current library. Raises BadDocument where it cannot be used at all."""
     return library_in_force(settings)
+
+
+def services(settings: Settings) -> Services:
+    """Its services alone, which are all that a run needs of it before its first step. Raises BadDocument as `library`."""
+    return services_in_force(settings)
 
 
 @functools.lru_cache(maxsize=64)

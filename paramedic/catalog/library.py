@@ -85,10 +85,28 @@ def library_in_force(settings: Settings) -> Library:
     that cannot be used is missing. Acts do not rely on it: before an act `open_library` is read. Raises BadDocument where
     there is no good copy either.
     """
-    folder, copies = settings.runbooks, settings.last_good()
-    services = last_good(folder / "services.yaml", copies, _by(registry.current(), parse_services))
-    oncall = last_good(folder / "oncall.yaml", copies, parse_oncall)
-    return _made(registry.current(), folder, services, oncall, _runbooks(folder), _playbooks(settings.flows))
+    folder, plugins = settings.runbooks, registry.current()
+    oncall = last_good(folder / "oncall.yaml", settings.last_good(), parse_oncall)
+    return _made(plugins, folder, _services_file(settings), oncall, _runbooks(folder), _playbooks(settings.flows))
+
+
+def services_in_force(settings: Settings) -> Services:
+    """The services of `library_in_force` alone, without a look at the other files. Raises BadDocument as that does."""
+    return _services(registry.current(), _services_file(settings).text, settings.runbooks)
+
+
+def _services_file(settings: Settings) -> LastGood:
+    path = settings.runbooks / "services.yaml"
+    return last_good(path, settings.last_good(), _by(registry.current(), parse_services))
+
+
+def _services(plugins: Registry, text: str, folder: Path) -> Services:
+    """The services, whose addresses' passwords are kept out of every log from now on."""
+    services: Services = parsed(_by(plugins, parse_services), text, str(folder / "services.yaml"))
+    for target in services:
+        with suppress(ValueError):  # an address that is no URL holds no password
+            remember(urlsplit(target.address).password or "")
+    return services
 
 
 def read_folder(folder: Path, flows: Path | None = None) -> Library:
@@ -165,10 +183,7 @@ def _made(  # noqa: PLR0917 - what the library is made of, and the key of its ca
     playbooks: _Playbooks,
 ) -> Library:
     """The library of these texts, cached for repeated reads."""
-    services = parsed(_by(plugins, parse_services), services_file.text, str(folder / "services.yaml"))
-    for target in services:
-        with suppress(ValueError):  # an address that is no URL holds no password
-            remember(urlsplit(target.address).password or "")
+    services = _services(plugins, services_file.text, folder)
     oncall = parsed(parse_oncall, oncall_file.text, str(folder / "oncall.yaml"))
     runbooks: dict[str, Runbook] = {}
     problems = [*services_file.problems, *oncall_file.problems, *playbooks.problems]

@@ -128,7 +128,6 @@ def _claim(run: PlaybookRun, target: str) -> tuple[ClaimKeeper, Before]:
                 run.store, claim, lease=run.settings.lease, every=run.settings.renew, taken_at=asked_at
             )
             keeper.start()
-            run.say(f"has the only claim on {target}")
             return keeper, before
         if boottime() > give_up_at:
             raise Refused(claim, by_hand="wait until it has ended, or cancel it in the Prefect UI")

@@ -4,9 +4,19 @@ The process's main loop writes it, so that a process that is stopped, hangs or l
 """
 
 import contextlib
+import logging
 import os
 import time
 from dataclasses import dataclass
+
+from paramedic.machine.clock import boottime
+
+log = logging.getLogger(__name__)
+
+_EVERY_SECONDS = 1.0
+
+#: From then on what waited here may have been given up elsewhere.
+_STILL_SECONDS = 2.0
 
 #: The pipe's descriptor, in the environment of a supervised process.
 VARIABLE = "PARAMEDIC_LIVENESS_PIPE"
@@ -31,12 +41,15 @@ class LivenessPipe:
         return None if self._beaten_at is None else time.monotonic() - self._beaten_at
 
     async def keep_beating(self) -> None:
-        """Beat once a second for as long as the event loop runs; does not return."""
+        """Beat once a second for as long as the event loop runs; does not return. A loop that stood still is logged."""
         import asyncio  # who calls it has it; every command loads this module for the variable's name
 
         while True:
             self.beat()
-            await asyncio.sleep(1)
+            slept_at = boottime()
+            await asyncio.sleep(_EVERY_SECONDS)
+            if (still := boottime() - slept_at - _EVERY_SECONDS) > _STILL_SECONDS:
+                log.warning("stood still for %.1f s: the whole machine, or this process", still)
 
 
 def inherited_pipe() -> LivenessPipe:

@@ -28,13 +28,14 @@ class Recipients:
     def __init__(self, book: OnCallBook, folder: Path) -> None:
         """`folder` holds a copy of the overrides, for when the store is away."""
         self._book = book
-        self._read = book.oncall
+        self._read: Oncall | None = None
         self._folder = folder
         self._overrides = overrides_file.read_copy(folder)
 
     @property
     def oncall(self) -> Oncall:
         """oncall.yaml as `read_again` found it, with the overrides as they were last known."""
+        self._read = self._read or self._book.oncall
         return replace(self._read, overrides=self._overrides)
 
     def read_again(self) -> None:

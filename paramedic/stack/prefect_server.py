@@ -14,6 +14,7 @@ from paramedic.machine import liveness
 from paramedic.machine.parent_death import module
 from paramedic.stack.prefect_edge import SETTING, Edge
 from paramedic.stack.prefect_write_queue import WriteQueue
+from paramedic.stack.slow_calls import SlowCalls
 
 
 def server_command(port: int) -> list[str]:
@@ -27,11 +28,20 @@ def create_app() -> Any:
     # By name: they take seconds, and the server alone needs them.
     importlib.import_module("paramedic.stack.prefect_sqlite").use_fair_sqlite()
     app = importlib.import_module("prefect.server.api.server").create_app()
+    _without_request_limit(app)
     app.add_middleware(WriteQueue)
     app.router.lifespan_context = _uncollected(app.router.lifespan_context)
     login, ui_url = os.environ.get("PREFECT_SERVER_API_AUTH_STRING"), os.environ.get(SETTING)
     # Around it and not in it: what Prefect's automations do goes to the application itself, by a host that nobody else has.
-    return Edge(app, login=login or None, ui_url=ui_url or None)
+    return Edge(SlowCalls(app), login=login or None, ui_url=ui_url or None)
+
+
+def _without_request_limit(app: Any) -> None:
+    """Leave out Prefect's limit of 100 requests at once on SQLite, whose purpose the write queue has.
+
+    It counts WebSockets, which stay open: each run has two or three, so some forty runs would stop every other call.
+    """
+    app.user_middleware[:] = [part for part in app.user_middleware if part.cls.__name__ != "RequestLimitMiddleware"]
 
 
 def _uncollected(lifespan: "_Lifespan") -> "_Lifespan":

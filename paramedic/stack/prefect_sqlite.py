@@ -1,19 +1,26 @@
 """The embedded Prefect's SQLite: its transactions wait in one fair queue, and hold no connection while they wait."""
 
 import asyncio
+import logging
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
 
-from prefect.server.database.configurations import AioSqliteConfiguration
+from prefect.server.database.configurations import ENGINES, AioSqliteConfiguration
 from prefect.server.database.dependencies import set_database_config
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 from sqlalchemy import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+
+log = logging.getLogger(__name__)
+
+#: Longer ones are logged: whatever writes has waited for them.
+_LONG_SECONDS = 2.0
 
 #: How long a call may wait for its turn, and then for SQLite's lock. Prefect 3.8.8 fixes the latter to a minute.
 LOCK_SECONDS = 10
@@ -59,11 +66,20 @@ async def _turn() -> AsyncIterator[None]:
         async with asyncio.timeout(LOCK_SECONDS):
             await line.acquire()
     except TimeoutError as error:  # Prefect answers 503
+        log.warning("a call is refused: no turn at Prefect's database in %d s; %s", LOCK_SECONDS, _connections())
         raise OperationalError("BEGIN", None, sqlite3.OperationalError("database is locked")) from error
+    began = time.monotonic()
     try:
         yield
     finally:
         line.release()
+        if (took := time.monotonic() - began) > _LONG_SECONDS:
+            log.warning("a transaction of Prefect's had its database for %.1f s; %s", took, _connections())
+
+
+def _connections() -> str:
+    pools = [pool for engine in ENGINES.values() if isinstance(pool := engine.pool, AsyncAdaptedQueuePool)]
+    return f"{sum(pool.checkedout() for pool in pools)} connections are in use"
 
 
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()

@@ -203,6 +203,7 @@ class Driver:
                     for entry in stored_trail.entries(tx, incident=incident.number)
                 ]
             lines += [f"run {run['id']} of {run['created']}: {run['state']}" for run in self.flow_runs(incident)]
+        lines += [line for path in self.folder.glob("**/logs/prefect.log") for line in _tail(path)]
         logs = self.folder.glob("**/logs/responder.log")  # of each machine
         log = [line for path in logs for line in path.read_text(errors="replace").splitlines()]
         return "\n".join(lines + [line for line in log[-400:] if " | " in line][-60:])
@@ -276,6 +277,11 @@ class Driver:
     def warm(self) -> int:
         """How many processes wait for a run; a stock worker has none."""
         return self.settings.warm_processes if self.settings.work_pool_type == "paramedic" else 0
+
+
+def _tail(path: Path) -> list[str]:
+    """What a process logged last: of Prefect's, calls that took long, and that it stood still."""
+    return path.read_text(errors="replace").splitlines()[-20:]
 
 
 def target_of(service: Service) -> str:

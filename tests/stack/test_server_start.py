@@ -1,12 +1,15 @@
 """How the embedded Prefect stands once it has started."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 
+import httpx
 import pytest
 from prefect_server import Prefect
+from websockets.sync.client import connect
 
 #: With a small application in the place of Prefect's own, which takes ten seconds to start.
 _STARTED = """
@@ -39,3 +42,11 @@ def test_the_collector_goes_on_and_leaves_alone_what_was_loaded_at_the_start() -
 @pytest.mark.real
 def test_prefects_own_application_starts_in_this_way_and_shows_that_it_lives(prefect: Prefect) -> None:
     assert os.read(prefect.heart, 1) == b"."
+
+
+@pytest.mark.real
+def test_the_websockets_of_many_runs_stop_no_call(prefect: Prefect) -> None:
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(120):
+            open_ones.enter_context(connect(f"ws://127.0.0.1:{prefect.port}/api/events/in", proxy=None))
+        assert httpx.get(f"{prefect.api}/admin/version", timeout=10, trust_env=False).is_success

@@ -85,9 +85,9 @@ def library_in_force(settings: Settings) -> Library:
     that cannot be used is missing. Acts do not rely on it: before an act `open_library` is read. Raises BadDocument where
     there is no good copy either.
     """
-    folder, plugins = settings.runbooks, registry.current()
+    folder, services = settings.runbooks, _services_file(settings)
     oncall = last_good(folder / "oncall.yaml", settings.last_good(), parse_oncall)
-    return _made(plugins, folder, _services_file(settings), oncall, _runbooks(folder), _playbooks(settings.flows))
+    return _made(registry.current(), folder, services, oncall, _runbooks(folder), _playbooks(settings.flows))
 
 
 def services_in_force(settings: Settings) -> Services:

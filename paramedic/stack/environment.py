@@ -8,7 +8,6 @@ from pathlib import Path
 from paramedic import keys
 from paramedic.machine import parent_death
 from paramedic.settings import IMPORTED_FIRST, BadSettings, Settings
-from paramedic.stack.log_lines import log_env
 from paramedic.stack.prefect_server import server_env
 
 #: Prefect's own variable for how often a worker polls.
@@ -30,11 +29,11 @@ def child_env(settings: Settings, port: int) -> dict[str, str]:
         "PARAMEDIC_WARM_PROCESSES": str(settings.warm_processes),
         _POLL: _poll_seconds(),
         "PREFECT_CLIENT_MAX_RETRIES": "3",
+        "PREFECT_LOGGING_COLORS": "false",  # they go into a file, and cost 10 ms a line
         "PREFECT_API_REQUEST_TIMEOUT": "15",  # now and then a call is never answered: made again before its run is given up
         "PYTHONPATH": os.pathsep.join([*IMPORTED_FIRST, *_absolute(os.environ.get("PYTHONPATH", ""))]),
         "PYTHONSAFEPATH": "1",
     }
-    env = log_env(env, settings.data / "prefect") | env
     env.pop("PARAMEDIC_CONFIG", None)  # what it says is in the environment now
     if not settings.gateway_tokens and not settings.gateway_users:
         env["PARAMEDIC_GATEWAY_TOKENS"] = json.dumps({"local": keys.gateway_token(settings)})

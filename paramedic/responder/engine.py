@@ -1,5 +1,6 @@
 """A warm process: has connected to Prefect and the store, is warmed up, waits for one flow run, runs it, and ends."""
 
+import gc
 import importlib
 import json
 import logging
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 #: Whoever has no run after so long was not made for one, and has time to prepare.
 _IDLE_SECONDS = 0.05
 
+#: So many new objects are a reason for the garbage collector to look among them; Python's own 700 are there after one call.
+_YOUNG = 10_000
+
 
 def serve(channel: socket.socket) -> None:
     """Run the order in the channel: one JSON object, `{"flow_run", "env", "related"}`; without one, return.
@@ -38,6 +42,8 @@ def serve(channel: socket.socket) -> None:
         if not readable([channel], _IDLE_SECONDS):  # nobody waits
             start.prepare()
         importlib.import_module("tasks.run_cache").open_ways()
+        gc.freeze()  # what was prepared is no garbage, and a look at it would come while an alert waits
+        gc.set_threshold(_YOUNG, 10, 10)
         with channel:
             received = b"".join(iter(lambda: channel.recv(65536), b""))
         if not received:

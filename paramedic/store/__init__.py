@@ -82,8 +82,8 @@ class Store:
         self._uuid: str | None = None
 
     @classmethod
-    def on(cls, engine: Engine, *, uuid: str) -> Self:
-        """A store on this engine, with a known UUID."""
+    def on(cls, engine: Engine, *, uuid: str | None = None) -> Self:
+        """A store on this engine, with a known UUID or the one that its database names."""
         store = cls(engine.url.render_as_string(hide_password=False))
         store._engine, store._uuid = engine, uuid
         return store

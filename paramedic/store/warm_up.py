@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import event, insert
+from sqlalchemy import event, insert, text
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.incidents.outcome import Ending, Outcome
@@ -16,12 +16,14 @@ from paramedic.remediation.quorum import Members
 from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.remediation.target import Identity
 from paramedic.store import (
+    REVISIONS,
     Store,
     Tx,
     acts,
     attempts,
     claims,
     evidence,
+    incident_page,
     incidents,
     intents,
     leases,
@@ -53,10 +55,11 @@ def rehearse(store: Store) -> None:
     event.listen(engine, "do_connect", elsewhere)
     try:
         tables.metadata.create_all(engine)
-        scratch = Store.on(engine, uuid="scratch")
-        with scratch.write() as tx:
-            tx.conn.execute(insert(tables.meta).values(id=1, store="scratch", generation=1))
-        with scratch.record() as tx:
+        with engine.begin() as conn:
+            conn.execute(insert(tables.meta).values(id=1, store="scratch", generation=1))
+            conn.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+            conn.execute(text("INSERT INTO alembic_version VALUES (:at)"), {"at": REVISIONS[-1]})
+        with Store.on(engine).record() as tx:
             _play(tx)
     finally:
         event.remove(engine, "do_connect", elsewhere)
@@ -104,3 +107,4 @@ def _play(tx: Tx) -> None:
         claims.release(tx, claim)
     acts.cures(tx, "t", minute)
     lifecycle.resolve(tx, number, Outcome(Ending.REMEDIATED, "r"), actor="run:1")
+    incident_page.page(tx, incidents.get(tx, number), oncall=None)

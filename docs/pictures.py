@@ -88,6 +88,7 @@ def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, settings:
     if settings.prefect_api_auth is not None:
         page.goto(clickable(ui, settings.prefect_api_auth.get_secret_value()), wait_until="commit")
         page.wait_for_url("**/dashboard**", wait_until="commit")
+        _until_still(page)  # a page that is left while it asks whether the login is right forgets it
     page.set_viewport_size({"width": 1280, "height": 960})
     _take(page, "runs", f"{ui}/runs", given["incident"])
     page.set_viewport_size({"width": 1280, "height": 720})

@@ -9,7 +9,7 @@ from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.probing import Question
 from paramedic.remediation.target import Target
-from paramedic.sampling import owner_look
+from paramedic.sampling.timed_look import within
 from paramedic.text.address import host_and_port
 
 log = logging.getLogger(__name__)
@@ -27,11 +27,11 @@ def sample(check: Check, target: Target, *, now: Callable[[], datetime], last_he
             target=target,
             timeout=check.timeout,
             now=at,
-            process_use=lambda: reading.process_use(target),
+            process_use=lambda: within(check.timeout, "process", reading.process_use, target),
             last_heard=last_heard,
-            sessions=lambda: reading.sessions(target),
-            free_space=lambda: reading.free_space(target),
-            readiness=lambda: owner_look.readiness(target, check.timeout),
+            sessions=lambda: within(check.timeout, "sessions", reading.sessions, target),
+            free_space=lambda: within(check.timeout, "free space", reading.free_space, target),
+            readiness=lambda: within(check.timeout, "readiness", reading.readiness, target),
         )
         values, why = reading.measured(check.kind, question)
     except (TemporaryError, PermanentError) as error:

@@ -1,4 +1,4 @@
-"""A look at a target by its owner keeps to the check's time-out, and one that hangs is the only one."""
+"""A look at a target keeps to the check's time-out, and one that hangs is the only one."""
 
 import threading
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from paramedic.checks.check import CheckSpec, Sample, check_spec
 from paramedic.doors import reading
 from paramedic.errors import PermanentError
 from paramedic.kinds.probing import DOWN, UNREADY, Seen
+from paramedic.machine import open_transaction
 from paramedic.remediation.target import Target
 from paramedic.sampling import one_sample
 
@@ -41,15 +42,24 @@ def owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[Owner]:
     made.answers.set()
 
 
-def look(name: str, **words: Any) -> Sample:
-    check = check_spec(CheckSpec)(check="ready", **words).build()
+def look(name: str, check: str = "ready", **words: Any) -> Sample:
+    measures = check_spec(CheckSpec)(check=check, **words).build()
     target = Target(f"web-1/{name}", "api", "web-1", "supervisord", name, "")
-    return one_sample.sample(check, target, now=lambda: datetime.now(UTC), last_heard=lambda _: None)
+    return one_sample.sample(measures, target, now=lambda: datetime.now(UTC), last_heard=lambda _: None)
 
 
-def test_an_owner_that_does_not_answer_in_the_check_s_time_is_unknown(owner: Owner) -> None:
-    seen = look("late", timeout="100ms")
-    assert (seen.values, seen.why) == (None, "its owner has not answered within 100ms")
+@pytest.mark.parametrize(
+    ("check", "asks"),
+    [("ready", "readiness"), ("process", "process_use"), ("sessions", "sessions"), ("free_space", "free_space")],
+)
+def test_what_does_not_answer_in_the_check_s_time_is_unknown(
+    check: str, asks: str, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, asks, owner)
+    bounds = {"memory": {"critical": "1GB"}} if check == "process" else {}
+    seen = look("late", check, timeout="100ms", **bounds)
+    assert (seen.values, seen.why) == (None, "no answer within 100ms")
+    assert owner.asked == 1
 
 
 def test_while_a_look_hangs_no_other_is_begun_and_what_it_brings_is_not_taken_for_a_later_one(owner: Owner) -> None:
@@ -84,3 +94,9 @@ def test_what_the_owner_refuses_to_say_is_said_as_it_is(owner: Owner) -> None:
     owner.answers.set()
     seen = look("refuses", timeout="60s", every="60s")
     assert (seen.values, seen.why) == (None, "this user may not ask")
+
+
+def test_it_is_not_waited_for_inside_a_transaction(owner: Owner) -> None:
+    with open_transaction.entered(open_transaction.Kind.READ):
+        assert "inside a transaction" in look("recorded", timeout="50ms").why
+    assert owner.asked == 0

@@ -5,6 +5,7 @@
 `--json`. Errors go to standard error.
 """
 
+import gc
 import io
 import sys
 from typing import Annotated, Any, NoReturn
@@ -105,8 +106,13 @@ app: Any = typer.main.get_command(_group)
 _LONGEST = 10_000
 
 
+#: So many new objects are a reason to look for garbage among them: most commands have ended before.
+_YOUNG = 50_000
+
+
 def main(argv: list[str] | None = None) -> None:
     """The entry point."""
+    gc.set_threshold(_YOUNG, 10, 10)
     hush_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal of another encoding than UTF-8 shows the rest as escapes
         sys.stdout.reconfigure(errors="backslashreplace")

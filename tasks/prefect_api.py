@@ -52,10 +52,11 @@ def states_of(flow_run: str, *, retry_for: float = 0.0) -> list[dict[str, Any]]:
 def _asked(ask: Callable[[float], Answer | None], retry_for: float) -> Answer | None:
     """What `ask`, given its seconds, answers; asked again until `retry_for` seconds have been waited. None: no answer.
 
-    A try has half of what is left, because a call that is never answered is made again. And it counts as no more than it
-    had: a machine that stood still meanwhile, as while it is moved to another host, has not waited all that time.
+    The first try has a sixth of that, each later one twice as long as the one before: a call that is never answered is made
+    again soon, and a slow Prefect is waited for. A try counts as no more than it had: a machine that stood still meanwhile,
+    as while it is moved to another host, has not waited all that time.
     """
-    left, seconds = retry_for, max(retry_for / 2, _LOOK_SECONDS)
+    left, seconds = retry_for, max(retry_for / 6, _LOOK_SECONDS)
     while True:
         began = boottime()
         answer = ask(seconds)
@@ -63,7 +64,7 @@ def _asked(ask: Callable[[float], Answer | None], retry_for: float) -> Answer | 
         if answer is not None or left <= 0:
             return answer
         time.sleep(_ASK_AGAIN_SECONDS)
-        seconds = min(max(left / 2, _LOOK_SECONDS), left)
+        seconds = min(2 * seconds, left)
 
 
 def _states_of(flow_run: str, seconds: float) -> list[dict[str, Any]] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-#: A run that is about to act gives a call no longer (tasks/prefect_api.py asks it again then).
+#: A run that is about to act gives its first call no longer, and makes it again then (tasks/prefect_api.py).
 _SLOW_SECONDS = 5.0
 
 

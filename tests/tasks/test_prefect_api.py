@@ -93,9 +93,9 @@ class _Clock:
 
 
 def test_a_machine_that_stood_still_has_not_waited_all_that_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = _Clock(monkeypatch, each_call_takes=(60.0,))
-    assert prefect_api.is_cancelled("run", timedelta(seconds=10)) is False
-    assert clock.given[0] == 5.0
+    clock = _Clock(monkeypatch, each_call_takes=(60.0, 3.0))
+    assert prefect_api.is_cancelled("run", timedelta(seconds=30)) is False
+    assert clock.given == [5.0, 10.0, 20.0]
 
 
 @pytest.mark.parametrize("retry_for", [0.0, 0.5, 3.0, 10.0, 300.0])

@@ -13,7 +13,7 @@ from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.target import Identity, Target
 from paramedic.sampling import one_sample
-from paramedic.store import checks, heartbeats, incident_alerts, mass_failure
+from paramedic.store import check_states, checks, heartbeats, incident_alerts, mass_failure
 
 #: Fewer fresh samples that are all well do not say that a window's breach is over.
 _FRESH_LOOKS = 5
@@ -94,7 +94,7 @@ def _conditions(run: PlaybookRun) -> Iterator[Check]:
     """Each check with the thresholds that count: those that `verify` names, and those of the incident's breach."""
     with run.store.read() as tx:
         alert_labels = [alert["labels"] for alert in incident_alerts.of(tx, run.incident.number)]
-        states = checks.broken_at(tx, run.target.id)
+        states = check_states.broken_at(tx, run.target.id)
     ours = run.runbook.name
     broken = {(labels.get("check"), labels.get("metric")) for labels in alert_labels if labels.get("runbook") == ours}
     broken |= {(state.name, state.metric) for state in states if state.runbook == ours}

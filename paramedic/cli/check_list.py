@@ -11,8 +11,8 @@ from paramedic.cli.check_words import metric_words
 from paramedic.cli.opened import opened
 from paramedic.cli.output import AsJson, Data, console, safe, say_json, table
 from paramedic.machine.clock import iso
-from paramedic.store import checks
-from paramedic.store.checks import State
+from paramedic.store import check_states
+from paramedic.store.check_states import State
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -23,7 +23,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
     settings, store = opened(data)
     with store.read() as tx:
         now = tx.now
-        states = {(state.runbook, state.name, state.target, state.metric): state for state in checks.listed(tx)}
+        states = {(state.runbook, state.name, state.target, state.metric): state for state in check_states.listed(tx)}
     rows = []
     for placed, threshold in _metrics(open_library(settings)):
         state = states.get((placed.runbook, placed.check.name, placed.target.id, threshold.metric))

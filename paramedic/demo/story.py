@@ -15,7 +15,7 @@ from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident, State
 from paramedic.machine.clock import iso, utc_now
-from paramedic.store import Store, attempts, checks, incidents, mass_failure, trail
+from paramedic.store import Store, attempts, check_states, incidents, mass_failure, trail
 from paramedic.transports import http_deadline
 from paramedic.transports.prefect_http import PrefectApi
 
@@ -145,7 +145,9 @@ def all_is_well(stage: Stage) -> None:
 
     def well() -> bool:
         with stage.store.read() as tx:
-            return mass_failure.current(tx) is None and not any(state.standing.breached for state in checks.listed(tx))
+            return mass_failure.current(tx) is None and not any(
+                state.standing.breached for state in check_states.listed(tx)
+            )
 
     wait_for(stage, "every check is well again", well, seconds=60)
 

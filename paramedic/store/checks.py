@@ -12,7 +12,8 @@ from paramedic.checks.chart import Point
 from paramedic.checks.check import SOURCE, CheckAtTarget, Sample
 from paramedic.checks.threshold import CheckState, Level, Threshold, after, begin
 from paramedic.machine.clock import spoken
-from paramedic.store import Tx, inbox, incidents, mass_failure
+from paramedic.store import Tx, check_states, inbox, incidents, mass_failure
+from paramedic.store.check_states import State, state_of
 from paramedic.store.messages import queue_internal_alert
 from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import check_samples as samples
@@ -24,21 +25,6 @@ KEEP = 2000
 
 #: A lasting breach is reported again this often, as by other senders: an incident that ended too early is opened again.
 SAY_AGAIN = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """The state of one metric of one check at one target."""
-
-    runbook: str
-    name: str
-    target: str
-    metric: str
-    service: str
-    standing: CheckState
-    value: float | None  # the last one that was seen
-    why: str
-    stale_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,24 +95,13 @@ def points(tx: Tx, placed: CheckAtTarget, metric: str, *, since: datetime) -> li
 def state(tx: Tx, placed: CheckAtTarget, metric: str) -> State | None:
     """The metric's state; None before its first sample."""
     row = _row(tx, placed, metric)
-    return None if row is None else _state(row)
+    return None if row is None else state_of(row)
 
 
 def sampled_at(tx: Tx, placed: CheckAtTarget) -> datetime | None:
     """When the check was last sampled."""
     query = select(samples.c.at).where(*_of(samples, placed)).order_by(samples.c.at.desc()).limit(1)
     return tx.conn.execute(query).scalar_one_or_none()
-
-
-def listed(tx: Tx) -> list[State]:
-    """Every state, ordered by its names."""
-    query = select(states).order_by(states.c.runbook, states.c.name, states.c.target, states.c.metric)
-    return [_state(row) for row in tx.conn.execute(query)]
-
-
-def broken_at(tx: Tx, target: str) -> list[State]:
-    """The breached states at this target, of every runbook's checks."""
-    return [state for state in listed(tx) if state.target == target and state.standing.breached]
 
 
 def expect(tx: Tx, placed: CheckAtTarget) -> None:
@@ -152,11 +127,6 @@ def expect(tx: Tx, placed: CheckAtTarget) -> None:
         tx.conn.execute(update(states).where(*_of(states, placed), *late).values(stale_at=stale_at))
 
 
-def unsampled(tx: Tx) -> list[State]:
-    """The states of checks that should have been sampled long ago."""
-    return [state for state in listed(tx) if state.stale_at <= tx.now]
-
-
 def retire(tx: Tx, placed: Sequence[CheckAtTarget]) -> None:
     """Delete the states of checks that are no longer among these. From `Store.record`."""
     known = {
@@ -164,7 +134,7 @@ def retire(tx: Tx, placed: Sequence[CheckAtTarget]) -> None:
         for placed_check in placed
         for each in placed_check.check.thresholds
     }
-    for row in listed(tx):
+    for row in check_states.listed(tx):
         if (row.runbook, row.name, row.target, row.metric) not in known:
             at = (states.c.runbook == row.runbook) & (states.c.name == row.name)
             at &= (states.c.target == row.target) & (states.c.metric == row.metric)
@@ -209,7 +179,7 @@ def _judged(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> _Jud
     steps = []
     for threshold in check.thresholds:
         row = _row(tx, placed, threshold.metric)
-        before = begin(tx.now) if row is None else _state(row).standing
+        before = begin(tx.now) if row is None else state_of(row).standing
         if ended_at is not None and before.sampled_at <= ended_at:
             before = begin(ended_at)
         value = metrics.get(threshold.metric)
@@ -271,7 +241,7 @@ def _raise_alert(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, held_ba
     row = _row(tx, placed, threshold.metric)
     if row is None:
         return None
-    state = _state(row)
+    state = state_of(row)
     if state.standing.unknown_since is not None:
         if not held_back:
             _report_unknown(tx, placed, state)
@@ -334,19 +304,6 @@ def _of(table: Any, placed: CheckAtTarget) -> list[ColumnElement[bool]]:
 
 def _row(tx: Tx, placed: CheckAtTarget, metric: str) -> Row[Any] | None:
     return tx.conn.execute(select(states).where(*_of(states, placed), states.c.metric == metric)).one_or_none()
-
-
-def _state(row: Row[Any]) -> State:
-    over = {Level.WARNING: row.warning_since, Level.CRITICAL: row.critical_since}
-    standing = CheckState(
-        known=Level(row.known),
-        since=row.since,
-        sampled_at=row.sampled_at,
-        unknown_since=row.unknown_since,
-        over={level: since for level, since in over.items() if since is not None},
-    )
-    same = {field: getattr(row, field) for field in State.__slots__ if field != "standing"}
-    return State(**same, standing=standing)
 
 
 #: From these a wait is counted, or they are waited for.

@@ -11,7 +11,7 @@ from paramedic.store import (
     Store,
     approvals,
     attempts,
-    checks,
+    check_states,
     cure_looks,
     inbox,
     incidents,
@@ -121,7 +121,7 @@ class Looks:
         if boottime() - self._began_at < (3 * self._settings.checks_every).total_seconds():
             return
         with self._store.read() as tx:
-            untaken = checks.unsampled(tx)
+            untaken = check_states.unsampled(tx)
         if untaken:
             named = "\n".join(sorted({f"{check.runbook}/{check.name} at {check.target}" for check in untaken})[:50])
             with self._store.write() as tx:

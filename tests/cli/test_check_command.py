@@ -14,7 +14,7 @@ from paramedic.catalog.library import read_folder
 from paramedic.checks.check import Sample
 from paramedic.cli import main
 from paramedic.machine.clock import utc_now
-from paramedic.store import Store, checks, heartbeats
+from paramedic.store import Store, check_states, checks, heartbeats
 
 __all__ = ["service"]
 
@@ -146,7 +146,7 @@ def test_one_look_now_says_what_it_sees_and_records_nothing(
     code, output = run(capsys, data, "run", "health")
     assert (code, "answered 500" in output) == (1, True)
     with store.read() as tx:
-        assert checks.listed(tx) == []
+        assert check_states.listed(tx) == []
 
 
 def test_a_heartbeat_is_looked_up(data: Path, store: Store, capsys: pytest.CaptureFixture[str]) -> None:

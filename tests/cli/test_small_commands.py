@@ -43,6 +43,7 @@ HEAVY = {
     "paramedic.paging",
     "paramedic.sampling.one_sample",
     "paramedic.sources.alertmanager",
+    "paramedic.store.checks",
     "prefect",
     "psutil",
     "pycurl",

@@ -28,8 +28,8 @@ from paramedic.checks.threshold import Level
 from paramedic.demo.world import free_port
 from paramedic.incidents.incident import Incident
 from paramedic.settings import Settings
-from paramedic.store import Store, checks, incidents, leases, trail
-from paramedic.store.tables import check_samples, check_states, inbox
+from paramedic.store import Store, check_states, incidents, leases, trail
+from paramedic.store.tables import check_samples, inbox
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(540)]
 
@@ -286,7 +286,7 @@ def test_a_round_that_is_killed_in_mid_sampling_is_followed_by_one_that_goes_on_
     until(lambda: stage.samples(FAILS) >= killed.samples + a_round_and_more, "the next round, and the one after it")
     with stage.store.read() as tx:
         happened = [entry.what for entry in trail.entries(tx) if entry.target == FAILS]
-        (check,) = (found for found in checks.listed(tx) if found.target == FAILS)
+        (check,) = (found for found in check_states.listed(tx) if found.target == FAILS)
         its = inbox.c.incident == killed.incident.number
         receipts = tx.conn.execute(select(inbox.c.position).where(its)).all()
     assert [what for what in happened if what.startswith("check.")] == ["check.critical"], "it never was unknown"
@@ -303,7 +303,7 @@ def test_a_group_that_comes_while_dispatch_runs_is_scheduled_and_expected(stage:
 
     until(lambda: groups() == {"default", "web", "late"}, "its schedule", 90)
     with stage.store.read() as tx:
-        assert "late-api-hangs" in set(tx.conn.execute(select(check_states.c.runbook)).scalars())
+        assert "late-api-hangs" in {state.runbook for state in check_states.listed(tx)}
 
 
 @pytest.mark.costly

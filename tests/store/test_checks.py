@@ -14,7 +14,7 @@ from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample, check_spec
 from paramedic.checks.threshold import Level
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.target import Target
-from paramedic.store import Store, checks, heartbeats, inbox, kill_switch, leases, lifecycle, mass_failure
+from paramedic.store import Store, check_states, checks, heartbeats, inbox, kill_switch, leases, lifecycle, mass_failure
 from paramedic.store.tables import check_samples, messages
 
 SECOND = timedelta(seconds=1)
@@ -153,14 +153,14 @@ def test_a_check_that_is_gone_from_its_runbook_is_forgotten(timed: Store, see: A
     see(0, 1, placed("new"))
     with timed.record() as tx:
         checks.retire(tx, [placed("new")])
-        assert [check.name for check in checks.listed(tx)] == ["new"]
+        assert [check.name for check in check_states.listed(tx)] == ["new"]
 
 
 def test_what_is_broken_at_a_target_is_known(timed: Store, see: Any) -> None:
     see(1, 5)
     with timed.read() as tx:
-        assert [broken.metric for broken in checks.broken_at(tx, "web-1/tracking-api")] == ["error_rate"]
-        assert checks.broken_at(tx, "web-2/tracking-api") == []
+        assert [broken.metric for broken in check_states.broken_at(tx, "web-1/tracking-api")] == ["error_rate"]
+        assert check_states.broken_at(tx, "web-2/tracking-api") == []
 
 
 # --- much at once -----------------------------------------------------------------------------------------------------
@@ -284,13 +284,13 @@ def test_a_check_that_nobody_samples_goes_stale_and_one_that_is_sampled_does_not
     with timed.record() as tx:
         for name in ("taken", "untaken"):
             checks.expect(tx, placed(name))
-        assert [check.standing.level for check in checks.listed(tx)] == [Level.UNKNOWN] * 2
+        assert [check.standing.level for check in check_states.listed(tx)] == [Level.UNKNOWN] * 2
     see(0, 1, placed("taken"))
     clock.advance(5 * MINUTE - 15 * SECOND)
     with timed.record() as tx:
-        assert [check.name for check in checks.unsampled(tx)] == ["untaken"]
+        assert [check.name for check in check_states.unsampled(tx)] == ["untaken"]
         checks.expect(tx, placed("untaken"))
-        assert checks.unsampled(tx) == [], "after a restart it has its time again"
+        assert check_states.unsampled(tx) == [], "after a restart it has its time again"
         checks.expect(tx, placed("taken"))
         assert standing(timed, placed("taken")) is Level.OK, "what is known stands"
 

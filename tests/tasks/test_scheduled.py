@@ -19,7 +19,7 @@ from paramedic.checks.threshold import Level
 from paramedic.machine.clock import boottime, utc_now
 from paramedic.sampling import sampler
 from paramedic.settings import Settings
-from paramedic.store import Store, checks, inbox, leases, mass_failure
+from paramedic.store import Store, check_states, checks, inbox, leases, mass_failure
 from tasks import check, run_cache
 from tasks import scheduled as module
 from tasks.scheduled import Period, Round, scheduled
@@ -283,7 +283,7 @@ def test_a_service_that_hangs_becomes_an_alert_in_the_inbox(
     assert state.message.endswith("samples of 1 checks")
     assert alert_names(store) == ["tracking-api-hangs error_rate"]
     with store.read() as tx:
-        (check,) = checks.listed(tx)
+        (check,) = check_states.listed(tx)
     assert (check.standing.level, check.target) == (Level.CRITICAL, "web-1/tracking-api")
     assert check.why == "no whole answer within 90ms"
 
@@ -336,7 +336,7 @@ def test_an_edit_in_mid_round_is_measured_at_once_and_what_was_withdrawn_no_more
     monkeypatch.setattr(checks, "record_without_trail", edit)
     assert measured(samples=2, every=1).name == "Done"
     with store.read() as tx:
-        assert [check.name for check in checks.listed(tx)] == ["renamed"]
+        assert [check.name for check in check_states.listed(tx)] == ["renamed"]
 
 
 def test_what_is_gone_from_the_runbooks_is_forgotten_and_a_refused_one_keeps_its_states(
@@ -347,11 +347,11 @@ def test_what_is_gone_from_the_runbooks_is_forgotten_and_a_refused_one_keeps_its
     book.write_text(RUNBOOK.replace("check: health", "check: helth"))
     measured()
     with store.read() as tx:
-        assert len(checks.listed(tx)) == 1
+        assert len(check_states.listed(tx)) == 1
     book.unlink()
     measured()
     with store.read() as tx:
-        assert checks.listed(tx) == []
+        assert check_states.listed(tx) == []
 
 
 def test_when_no_control_probe_answers_it_is_we_who_are_blind(

@@ -66,7 +66,7 @@ async def _turn() -> AsyncIterator[None]:
         async with asyncio.timeout(LOCK_SECONDS):
             await line.acquire()
     except TimeoutError as error:  # Prefect answers 503
-        log.warning("a call is refused: no turn at Prefect's database in %d s; %s", LOCK_SECONDS, _connections())
+        log.warning("a call is refused: no turn at Prefect's database in %s s; %s", LOCK_SECONDS, _connections())
         raise OperationalError("BEGIN", None, sqlite3.OperationalError("database is locked")) from error
     began = time.monotonic()
     try:

@@ -12,7 +12,9 @@ import httpx
 import pytest
 from prefect_server import Prefect, http
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
+from paramedic.stack import prefect_sqlite
 from paramedic.stack.prefect_sqlite import LOCK_SECONDS, FairSqlite
 
 pytestmark = pytest.mark.real
@@ -117,3 +119,24 @@ def test_however_many_wait_to_write_one_that_reads_finds_a_connection(tmp_path: 
         await asyncio.gather(*tasks.values())
 
     asyncio.run(tried())
+
+
+def test_who_has_the_database_for_long_and_who_gets_no_turn_stands_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(prefect_sqlite, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(prefect_sqlite, "_LONG_SECONDS", 0.1)
+
+    async def tried() -> None:
+        writers = Writers(tmp_path / "one.db")
+        tasks = await writers.begin("ab")
+        first, second = (tasks[name] for name in writers.asked)
+        with pytest.raises(OperationalError):
+            await second
+        writers.go.set()
+        await first
+
+    asyncio.run(tried())
+    refused, long = [record.getMessage() for record in caplog.records if record.name == prefect_sqlite.__name__]
+    assert refused.startswith("a call is refused: no turn at Prefect's database in 0.2 s; 1 connections are in use")
+    assert long.startswith("a transaction of Prefect's had its database for 0.")

@@ -79,7 +79,7 @@ async def _turn() -> AsyncIterator[None]:
 
 def _connections() -> str:
     pools = [pool for engine in ENGINES.values() if isinstance(pool := engine.pool, AsyncAdaptedQueuePool)]
-    return f"{sum(pool.checkedout() for pool in pools)} connections are in use"
+    return f"connections in use: {sum(pool.checkedout() for pool in pools)}"
 
 
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()

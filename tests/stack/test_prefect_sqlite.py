@@ -138,5 +138,5 @@ def test_who_has_the_database_for_long_and_who_gets_no_turn_stands_in_the_log(
 
     asyncio.run(tried())
     refused, long = [record.getMessage() for record in caplog.records if record.name == prefect_sqlite.__name__]
-    assert refused.startswith("a call is refused: no turn at Prefect's database in 0.2 s; 1 connections are in use")
+    assert refused.startswith("a call is refused: no turn at Prefect's database in 0.2 s; connections in use: 1")
     assert long.startswith("a transaction of Prefect's had its database for 0.")

@@ -379,8 +379,9 @@ def at_once(count: int, work: Callable[..., Result], *args: object) -> list[Resu
 
 
 def _child(there: Connection, gate: Barrier, work: Callable[..., object], args: tuple[object, ...]) -> None:
-    # So many write at full speed nowhere else: on a busy machine one of them may draw no turn for long.
+    # So many connect and write at full speed nowhere else: on a busy machine one of them may draw no turn for long.
     paramedic.store.LOCK_WAIT = timedelta(seconds=_CHILD_SECONDS)
+    paramedic.store.frozen_connections.CONNECT_SECONDS = _CHILD_SECONDS
     try:
         gate.wait(_CHILD_SECONDS)
         there.send((work(*args), None))

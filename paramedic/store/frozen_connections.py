@@ -8,6 +8,9 @@ from typing import Any
 #: A server may be silent for this long. Longer than statement_timeout, with which one that is well says no by itself.
 SECONDS = 12.0
 
+#: A server may take so long to accept a connection.
+CONNECT_SECONDS = 3
+
 #: Either end of a connection that carries nothing asks after so many seconds whether the other is there, so often, and gives
 #: up: 25 s in all. The operating systems' own is two hours.
 KEEPALIVES: dict[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
@@ -26,7 +29,7 @@ _SESSION = {
 def settings() -> dict[str, Any]:
     """What psycopg connects with."""
     options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
-    return {"connect_timeout": 3, "options": options, "tcp_user_timeout": 25_000, **KEEPALIVES}
+    return {"connect_timeout": CONNECT_SECONDS, "options": options, "tcp_user_timeout": 25_000, **KEEPALIVES}
 
 
 def connect(_dialect: Any, _record: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:

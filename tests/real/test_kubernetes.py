@@ -23,7 +23,10 @@ from paramedic.machine.clock import utc_now
 from paramedic.remediation.target import Identity
 from paramedic.transports.kubernetes import Kubernetes
 
-pytestmark = [pytest.mark.real, pytest.mark.long]
+pytestmark = [pytest.mark.real, pytest.mark.costly]
+
+#: What `.ci/run` leaves to `make kubernetes`: it plays each promise once.
+long = pytest.mark.long
 
 ROLE = Path(__file__).parents[2] / "deployments" / "kubernetes" / "role.yaml"
 
@@ -106,6 +109,7 @@ def test_controller_revisions_are_gone_back_to(server: Server, kind: str) -> Non
     assert shop.releases().current().rolled_back_to
 
 
+@long
 def test_a_stateful_set_that_waits_for_a_stuck_pod_says_which_pod_to_delete(server: Server) -> None:
     shop = Shop(server, "stuck-set", "statefulset")
     shop.deploy("shop/api:bad")
@@ -141,6 +145,7 @@ def test_what_argo_owns_is_not_rolled_back(server: Server) -> None:
     shop.restart()
 
 
+@long
 @pytest.mark.parametrize("kind", ["deployment", "statefulset"])
 def test_pods_are_added_within_the_bounds_and_taken_back(server: Server, kind: str) -> None:
     shop = Shop(server, f"scale-{kind}", kind, words={"scale": Bounds(min=1, max=3, by=2)})
@@ -155,6 +160,7 @@ def test_pods_are_added_within_the_bounds_and_taken_back(server: Server, kind: s
         shop.do("undo_scale")
 
 
+@long
 def test_what_an_autoscaler_scales_is_left_to_it(server: Server) -> None:
     shop = Shop(server, "autoscaled", "deployment", words={"scale": Bounds(min=1, max=5, to=4)})
     server.kubectl("autoscale", "deployment/api", "-n", shop.namespace, "--max=5")
@@ -165,6 +171,7 @@ def test_what_an_autoscaler_scales_is_left_to_it(server: Server) -> None:
     assert len(shop.pods()) == 4
 
 
+@long
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pod_that_crashes_is_replaced(server: Server, kind: str) -> None:
     shop = Shop(server, f"delete-{kind}", kind)
@@ -179,6 +186,7 @@ def test_the_pod_that_crashes_is_replaced(server: Server, kind: str) -> None:
     assert (shop.names() == names) == (kind == "statefulset"), "its new pod has the old one's name"
 
 
+@long
 def test_a_new_pod_of_the_old_name_is_not_the_one_that_the_alert_is_about(server: Server) -> None:
     shop = Shop(server, "same-name", "statefulset")
     began = utc_now() + timedelta(seconds=1.1)
@@ -190,6 +198,7 @@ def test_a_new_pod_of_the_old_name_is_not_the_one_that_the_alert_is_about(server
         shop.do("delete_pod", lambda: None, about)
 
 
+@long
 def test_a_pod_that_moves_in_between_is_judged_again(server: Server) -> None:
     shop = Shop(server, "moves", "statefulset")
     ill = shop.break_pod("api-0")
@@ -205,6 +214,7 @@ def test_a_pod_that_moves_in_between_is_judged_again(server: Server) -> None:
     assert ill not in shop.pods()
 
 
+@long
 def test_a_disruption_budget_is_honoured(server: Server) -> None:
     shop = Shop(server, "budget", "statefulset")
     path = f"/apis/policy/v1beta1/namespaces/{shop.namespace}/poddisruptionbudgets/api"
@@ -273,6 +283,7 @@ def test_the_shipped_role_allows_what_is_needed_and_nothing_else(server: Server)
     assert "delete" not in allowed
 
 
+@long
 def test_a_credential_plug_in_logs_in_as_it_does_for_kubectl(server: Server, tmp_path: Path) -> None:
     found = json.loads((server.folder / "admin").read_text())
     login = Login(tmp_path, found["clusters"][0]["cluster"]["server"])

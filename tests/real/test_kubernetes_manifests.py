@@ -11,7 +11,7 @@ from required import missing
 
 from paramedic.settings import ROOT
 
-pytestmark = [pytest.mark.real, pytest.mark.long]
+pytestmark = [pytest.mark.real, pytest.mark.costly]
 
 FOLDER = ROOT / "deployments" / "kubernetes"
 

@@ -79,12 +79,15 @@ class Units:
 
 
 @contextmanager
-def systemd(require: Callable[[str], str], rule: str | None = None) -> Iterator[PidOne]:
+def systemd(require: Callable[[str], str], rule: str | None = None, stage: str | None = None) -> Iterator[PidOne]:
+    """One with polkit and this rule, or with a script that mounts what it has of its own; ended at the end."""
     folder = Path(tempfile.mkdtemp(prefix="sd"))
     folder.chmod(0o755)
     if rule is not None:
         (folder / "rules.d").mkdir()
         (folder / "rules.d" / "50-paramedic.rules").write_text(rule)
+    if stage is not None:
+        (folder / "stage.sh").write_text(stage)
     try:
         running = PidOne(require, folder)
     except CannotRun as no:

@@ -1,99 +1,101 @@
-"""The second host of docs/hosts.md, played: a unit of a systemd on another machine, reached by SSH, fails and is healed."""
+"""The second host of docs/hosts.md, as its reader types it: a fresh machine, whose unit fails and is healed by SSH."""
 
-import json
+import os
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fresh_host import FreshHost, fresh_host, types
 from mail_server import Postbox
+from network_stage import entered, network
 from newcomer import changed, say
-from ssh_servers import Sshd
-from ssh_servers import running as sshd_running
-from systemd_container import PidOne
 from waiting import until
-from whole_paramedic import running
+from whole_paramedic import PARAMEDIC, running
 
 pytestmark = pytest.mark.real
 
-ALERT = {
-    "status": "firing",
-    "labels": {"alertname": "MyServiceDown", "instance": "web-7", "severity": "critical"},
-    "annotations": {"summary": "The service has ended"},
-}
+PAGE = (Path(__file__).parents[2] / "docs" / "hosts.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def host(require: Callable[[str], str], pid_one: PidOne) -> Iterator[Sshd]:
-    """The SSH server of the other machine, whose host key nobody has listed yet."""
-    with sshd_running(require, inside=pid_one.via) as server:
-        server.known_hosts.write_text("")
-        yield server
+@dataclass(frozen=True)
+class Page:
+    """The steps of the page, with the reader's own words in place of the page's."""
+
+    words: dict[str, str]
+
+    def blocks(self, language: str) -> list[str]:
+        """What is to be typed, or written to a file, in the order of the page. Each of the reader's words is somewhere in it."""
+        section = PAGE.partition("\n## A second host in ten minutes\n")[2].partition("\n## `ssh`\n")[0]
+        for page, reader in self.words.items():
+            assert page in section, f"the page does not say {page!r}"
+            section = section.replace(page, reader)
+        return re.findall(rf"^```{language}\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
-def unit(pid_one: PidOne) -> Iterator[str]:
-    """A unit there, which runs."""
-    pid_one.unit("my-service.service", "[Service]\nExecStart=sleep infinity\n")
-    assert pid_one.run("systemctl", "start", "my-service.service").returncode == 0
-    yield "my-service.service"
-    pid_one.run("systemctl", "stop", "my-service.service")
+def host(require: Callable[[str], str]) -> Iterator[FreshHost]:
+    """The host of the page at the address of the page; the test is on another machine of its network."""
+    with network(require) as net:
+        web, here = net.machine("web-7", "10.0.0.7/24"), net.machine("here", "10.0.0.1/24")
+        with entered(here), fresh_host(require, web) as made:
+            yield made
 
 
-def written(folder: Path, host: Sshd, mail: str) -> None:
-    """The files that `init` made, changed for a unit on `web-7`."""
-    reached = f"address: {host.address}, port: {host.port}, user: {host.user}, key: {host.folder}/key"
-    hosts = f"hosts:\n  web-7:\n    ssh: {{{reached}, known_hosts: {host.known_hosts}}}\nservices:"
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without anything in it, of whoever types."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PATH", f"{Path(PARAMEDIC).parent}{os.pathsep}{os.environ['PATH']}")
+    return home
+
+
+@pytest.fixture
+def page(home: Path) -> Page:
+    """Another home, and a unit that need not stay well for a minute: all else is as the page has it."""
+    return Page({"/home/ada/": f"{home}/", "stable: 1m": "stable: 1s"})
+
+
+def fingerprints(text: str) -> list[str]:
+    return re.findall(r"SHA256:[\w+/]+", text)
+
+
+def test_a_unit_on_a_fresh_host_is_healed_by_typing_what_the_page_says(
+    host: FreshHost, home: Path, page: Page, postbox: Postbox
+) -> None:
+    here, there, runbook, outage, alert = page.blocks("sh")
+    [services] = page.blocks("yaml")
+    folder = home / "paramedic"
+    types("paramedic init ~/paramedic")
     changed(
         folder / "paramedic.toml",
-        **{'# smtp_url = "smtp://user:password@mail.example.org:587"': f'smtp_url = "{mail}"'},
-    )
-    changed(
-        folder / "runbooks" / "services.yaml",
-        **{
-            "services:": hosts,
-            "host: localhost ": "host: web-7 ",
-            "        health: http": "        # health: http",
-        },
-    )
-    changed(
-        folder / "runbooks" / "my-service-down.md",
-        **{
-            "host: localhost}": "host: web-7}",
-            "health: ok, stable: 1m, within: 5m": "memory_below: 500MB, stable: 1s, within: 1m",
-            "mode: observe": "mode: act",
-        },
+        **{'# smtp_url = "smtp://user:password@mail.example.org:587"': f'smtp_url = "{postbox.url}"'},
     )
 
+    typed = types(here)
+    [theirs] = fingerprints(typed)
+    [line] = [line for line in typed.splitlines() if line.startswith("ssh-ed25519 ")]
+    placeholder = "ssh-ed25519 AAAA… paramedic"
+    assert placeholder in there
+    assert fingerprints(host.types(there.replace(placeholder, line))) == [theirs]
+    changed(folder / "runbooks" / "services.yaml", **{"services:\n": services})
+    assert "reached as paramedic by" in types(runbook, folder)
 
-def runs(pid_one: PidOne, unit: str) -> bool:
-    return pid_one.run("systemctl", "is-active", "--quiet", unit).returncode == 0
-
-
-def test_a_unit_on_a_second_host_is_healed_by_the_steps_of_the_page(
-    tmp_path: Path, pid_one: PidOne, host: Sshd, unit: str, postbox: Postbox
-) -> None:
-    folder = tmp_path / "mine"
-    say(tmp_path, "init", str(folder))
-    written(folder, host, postbox.url)
-    assert "nothing wrong" in say(folder, "runbook", "lint")
-
-    [unknown] = json.loads(say(folder, "host", "test", "--json", well=False))
-    assert unknown["well"] is False
-    assert "ssh-keyscan" in unknown["words"]
-    host.known_hosts.write_text(f"[{host.address}]:{host.port} {host.public}\n")
-    assert "web-7" in say(folder, "host", "test")
-
-    alert = tmp_path / "alert.json"
-    alert.write_text(json.dumps(ALERT))
     with running(folder, "up") as up:
         up.says("logs  ")
-        assert pid_one.run("systemctl", "kill", "--signal=KILL", unit).returncode == 0
-        until("its failure", lambda: not runs(pid_one, unit))
-        say(folder, "alert", "send", str(alert))
+        host.types(outage)
+        until("its failure", lambda: not host.answers())
+        types(alert, folder)
         until("its verified end", lambda: "remediated" in say(folder, "incident", "list"))
-        assert runs(pid_one, unit)
-        shown = say(folder, "incident", "show", "1")
-        assert "restarted web-7/my-service.service: done, and it helped" in shown
+        assert host.answers()
+        shown = say(folder, "incident", "show", "INC-1")
+        assert "restarted web-7/tracking-api.service: done, and it helped" in shown
         until("the mail", lambda: postbox.letters)
-        assert "MyServiceDown, remediated (INC-1)" in postbox.letters[0]["Subject"]
-        assert "verified" in say(folder, "audit", "verify")
+        assert "TrackingApiDown, remediated (INC-1)" in postbox.letters[0]["Subject"]
+        assert "GET /health" in say(folder, "incident", "show", "INC-1", "--evidence"), "the unit's journal"
+        host.types("rm /etc/sudoers.d/paramedic")
+        [granted] = re.findall(r"^echo '(paramedic ALL=.*)' >", there, re.MULTILINE)
+        assert f"lacks a line in its sudoers: `{granted}`" in say(folder, "doctor", well=False)

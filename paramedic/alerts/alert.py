@@ -19,10 +19,11 @@ class Severity(StrEnum):
 
 
 class Status(StrEnum):
-    """Whether the alert still fires, by its sender."""
+    """Whether the alert still fires, by its sender; ACKNOWLEDGED: a person there has taken it, and it fires on."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
+    ACKNOWLEDGED = "acknowledged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Alert:
     """One report by one sender. Labels and annotations are data and nothing else (design P7).
 
     `notes` say what had to be changed for the alert to be read: a text that was cut, a time that was missing.
-    `informational`: by its sender's severity it asks for nobody; it opens no incident.
+    `informational`: by its sender's severity it asks for nobody; it opens no incident. `by`: who acknowledged it there.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Alert:
     value: str | None = None
     notes: tuple[str, ...] = ()
     informational: bool = False
+    by: str | None = None
 
     @property
     def effective_at(self) -> datetime:
@@ -52,7 +54,7 @@ class Alert:
 
         A missing end, or one before the start, counts as the start.
         """
-        if self.status is Status.FIRING or self.ends_at is None:
+        if self.status is not Status.RESOLVED or self.ends_at is None:
             return self.starts_at
         return max(self.starts_at, self.ends_at)
 
@@ -71,6 +73,7 @@ class Alert:
             "value": self.value,
             "notes": list(self.notes),
             "informational": self.informational,
+            "by": self.by,
         }
 
     @classmethod
@@ -89,6 +92,7 @@ class Alert:
             value=fields["value"],
             notes=tuple(fields.get("notes", ())),
             informational=bool(fields.get("informational", False)),
+            by=fields.get("by"),
         )
 
 

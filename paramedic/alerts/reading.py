@@ -24,9 +24,22 @@ class Bad:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The alerts of a body, the parts that could not be read, and how many alerts its sender says it left out."""
+class Aside:
+    """What a sender posts beside alerts (a subscription, a test, a note on an incident): its body, and what it is.
 
-    alerts: tuple[Alert, ...]
+    It is kept and asks for nobody, unless `tell`: then a person is told once, since something is to be done about it.
+    """
+
+    body: str
+    what: str
+    tell: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The alerts of a body, the parts that could not be read, how many alerts its sender says it left out, and the asides."""
+
+    alerts: tuple[Alert, ...] = ()
     bad: tuple[Bad, ...] = ()
     truncated: int = 0
+    asides: tuple[Aside, ...] = ()

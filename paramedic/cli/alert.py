@@ -62,14 +62,18 @@ def list_(
 def refused(
     limit: Limit = 20,
     before: Annotated[str | None, typer.Option(help="Page on from this one.", metavar="ID")] = None,
+    *,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="What senders posted that is no alert: a subscription, a test, a note.")
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Unreadable bodies, newest first, each with the reason."""
+    """Unreadable bodies, newest first, each with the reason; with --beside, those that are no alerts."""
     _, store = opened(data)
     try:
         with store.read() as tx:
-            rows = quarantine.listed(tx, limit=limit, before=before)
+            rows = quarantine.listed(tx, limit=limit, before=before, beside=beside)
     except quarantine.NoSuchBody as error:
         raise Negative(str(error)) from error
     if as_json:
@@ -80,6 +84,6 @@ def refused(
         whole = visible(row["body"])
         console.print(f"  {safe(row['body'][:_SHOWN])}{'' if len(whole) <= _SHOWN else ' … (--json has the rest)'}")
     if not rows:
-        console.print("every body could be read")
+        console.print("nothing but alerts was posted" if beside else "every body could be read")
     if len(rows) == limit:
         console.print(f"more: --before {rows[-1]['id']}")

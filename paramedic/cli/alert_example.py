@@ -2,12 +2,13 @@
 
 import re
 import shlex
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from paramedic.cli.output import AsJson, Data, protected_settings, say_json
-from paramedic.cli.source import source_named
+from paramedic.cli.source_named import source_named
 from paramedic.keys import gateway_token_file
 from paramedic.machine.clock import utc_now
 from paramedic.settings import Settings
@@ -16,8 +17,9 @@ from paramedic.text.sanitize import visible
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-#: A time in an example.
-_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+#: A time in an example: a text, or the seconds or milliseconds since 1970 of 2026-01-31.
+_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?P<zone>Z|\+00:?00)")
+_EPOCH = re.compile(r"\b17698[0-9]{5}(?P<more>[0-9]{3})?\b")
 
 
 @app.command()
@@ -31,7 +33,7 @@ def example(
     Its times are now: without that it would be taken for an old one.
     """
     settings = protected_settings(data)
-    body = _TIME.sub(f"{utc_now():%Y-%m-%dT%H:%M:%SZ}", source_named(source).EXAMPLE)
+    body = _with_times_of(utc_now(), source_named(source).EXAMPLE)
     here = running(settings.data)
     url = f"{here.gateway if here else settings.links_at()}/alerts/{source}"
     command = f"curl -fsS {_credentials(settings)} -H 'Content-Type: application/json' --data-binary @alert.json {url}"
@@ -41,6 +43,12 @@ def example(
     typer.echo(visible(body))
     typer.echo(f"# > alert.json, then, as its sender would:\n{visible(command)}", err=True)
     typer.echo("# or `paramedic runbook test NAME --alert alert.json`, which sends nothing", err=True)
+
+
+def _with_times_of(now: datetime, body: str) -> str:
+    seconds = int(now.timestamp())
+    body = _TIME.sub(lambda found: f"{now:%Y-%m-%dT%H:%M:%S}{found['zone']}", body)
+    return _EPOCH.sub(lambda found: f"{seconds}000" if found["more"] else str(seconds), body)
 
 
 def _credentials(settings: Settings) -> str:

@@ -4,7 +4,13 @@ from paramedic.cli.lazy_group import group
 from paramedic.cli.output import command_of
 
 app = group(
-    {"send": "alert_send", "example": "alert_example", "list": "alert", "refused": "alert"},
-    about="Send an alert, an example of one, list what came in.",
+    {
+        "send": "alert_send",
+        "example": "alert_example",
+        "explain": "alert_explain",
+        "list": "alert",
+        "refused": "alert",
+    },
+    about="Send an alert, an example of one, explain a body, list what came in.",
 )
 alert_command = command_of(app)

@@ -9,7 +9,7 @@ import httpx
 import typer
 
 from paramedic.cli.output import AsJson, Data, Negative, protected_settings, say_json
-from paramedic.cli.source import Source, source_named
+from paramedic.cli.source_named import Source, source_named
 from paramedic.gateway import identity
 from paramedic.keys import gateway_token, gateway_token_file, link_key, link_key_file
 from paramedic.settings import Settings

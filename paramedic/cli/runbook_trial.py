@@ -25,7 +25,7 @@ from paramedic.cli.output import (
     say_json,
 )
 from paramedic.cli.runbook import Folder, library_of, named
-from paramedic.cli.source import Source, source_named
+from paramedic.cli.source_named import Source, source_named
 from paramedic.intake.dry_run import Rehearsal, of_its_checks, rehearse
 from paramedic.machine.clock import iso, utc_now
 from paramedic.settings import Settings

@@ -27,7 +27,7 @@ from paramedic.machine.kill_points import kill_point
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, inbox
 from paramedic.store.inbox import Delivery
-from paramedic.store.quarantine import Unreadable
+from paramedic.store.quarantine import Beside, Unreadable
 
 log = logging.getLogger(__name__)
 
@@ -144,11 +144,13 @@ class AlertEndpoint:
         """All work before the transaction."""
         problem: BadPayload | None = None
         truncated = 0
+        asides: list[Beside] = []
         try:
             reading = self._reading(headers, body)
             truncated = reading.truncated
             alerts = tuple(map(self._intake.severities.judged, reading.alerts))
             bad = [Unreadable(part.body, part.error) for part in reading.bad]
+            asides = [Beside(aside.body, aside.what, aside.tell) for aside in reading.asides]
             quarantined = sum(part.count for part in reading.bad)
         except BadPayload as error:
             problem, alerts, quarantined = error, (), 1
@@ -160,6 +162,7 @@ class AlertEndpoint:
             bad=bad,
             keep=self._intake.settings.quarantine_limit,
             truncated=truncated,
+            asides=asides,
         )
         return _ReadRequest(delivery, problem, quarantined, Counter(alert.status for alert in alerts))
 

@@ -221,6 +221,10 @@ class Intake:
             number = lifecycle.reopen(tx, known.cured[0], alert, reason=decision.reason, again=again).number
         elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
             joining.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
+        elif decision.verdict is Verdict.ACKNOWLEDGE and live is not None:
+            lifecycle.acknowledge(tx, live.number, by=_at_sender(alert), reason=f"at its sender, {alert.source}")
+        elif decision.verdict is Verdict.NOTE and live is not None:
+            incidents.note(tx, live.number, by=_at_sender(alert), text=decision.reason)
         if decision.is_last_word and known.last != LastWord(alert.status, alert.effective_at):
             fingerprints.remember(tx, alert, heard_at=receipt.received_at)
         inbox.decided(
@@ -248,6 +252,11 @@ class Intake:
             ),
             window=maintenance.covering(tx, service=at.service, target=at.target),
         )
+
+
+def _at_sender(alert: Alert) -> str:
+    """Who acknowledged it there: no name that oncall.yaml could have."""
+    return f"{alert.by or 'somebody'} ({alert.source})"
 
 
 def _plan(runbook: Runbook | None) -> Plan | None:

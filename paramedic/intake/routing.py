@@ -48,11 +48,12 @@ def place(alert: Alert, library: Library) -> Place:
 def placed(tx: Tx, alert: Alert, library: Library) -> tuple[Place, Incident | None]:
     """Where the alert belongs, and the open incident there.
 
-    An alert of an unlisted target stays in its incident. One that fires for very many objects shares one incident.
+    An alert of an unlisted target stays in its incident; so does every alert that its sender ends or acknowledges with less
+    than it said before. One that fires for very many objects shares one incident.
     """
     at = place(alert, library)
-    live = incidents.live(tx, at.service, at.target)
-    if live is not None or at.runbook is not None:
+    live = None if alert.status is Status.ACKNOWLEDGED else incidents.live(tx, at.service, at.target)
+    if live is not None or (at.runbook is not None and alert.status is Status.FIRING):
         return at, live
     number = incident_alerts.holder(tx, alert.fingerprint)
     if number is not None:

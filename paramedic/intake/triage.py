@@ -29,6 +29,8 @@ class Verdict(StrEnum):
     JOIN = "join"
     REOPEN = "reopen"
     MARK_RESOLVED = "mark_resolved"
+    ACKNOWLEDGE = "acknowledge"
+    NOTE = "note"
     HOLD = "hold"
     DROP = "drop"
 
@@ -113,9 +115,11 @@ def _decide(alert: Alert, known: Known) -> Decision:
     if MARK in alert.labels:
         return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back", is_last_word=False)
     last = known.last
-    if alert.informational and (alert.status is Status.FIRING or last is None or last.status is Status.RESOLVED):
+    if alert.informational and (alert.status is not Status.RESOLVED or last is None or last.status is Status.RESOLVED):
         word = severity_words.shown(alert.labels.get(severity_words.LABEL, ""))
         return Decision(Verdict.DROP, f"its severity {word} is for information: it pages nobody", is_last_word=False)
+    if alert.status is Status.ACKNOWLEDGED:
+        return _of_acknowledged(alert, known)
     newer = is_newer(alert, last)
     if alert.status is Status.RESOLVED:
         if last is not None and last.status is Status.FIRING and not newer:
@@ -139,6 +143,20 @@ def _decide(alert: Alert, known: Known) -> Decision:
             Verdict.DROP, f"it began before {iso(last.at)}, when its sender says that it was over", is_last_word=False
         )
     return _of_firing(alert, known, is_last_word=newer)
+
+
+def _of_acknowledged(alert: Alert, known: Known) -> Decision:
+    """The decision about an alert that a person has taken at its sender: who pages and who is paged is a matter of the incident.
+
+    While a playbook works nothing pauses: it changes nothing that its person could not see on the incident.
+    """
+    taken = f"{alert.by or 'somebody'} has acknowledged it at its sender ({alert.source})"
+    if known.live is None:
+        return Decision(Verdict.DROP, f"{taken}, and no incident is open for it", is_last_word=False)
+    number, state = known.live
+    if state is State.HANDED_OVER:
+        return Decision(Verdict.ACKNOWLEDGE, f"{taken}: the escalation pauses", is_last_word=False)
+    return Decision(Verdict.NOTE, f"{taken}; {name(number)} is {state}, and stays so", is_last_word=False)
 
 
 def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:

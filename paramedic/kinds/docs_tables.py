@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from paramedic.kinds.evidence import EvidenceKind, Of, word
-from paramedic.kinds.faces import ChannelKind, ProbeKind, TargetKind
+from paramedic.kinds.faces import ChannelKind, ProbeKind, Source, TargetKind
 from paramedic.kinds.registry import Registry, Room
 from paramedic.remediation.guardrail_rules import RULES
 
@@ -83,6 +83,26 @@ def guardrails() -> str:
     )
 
 
+def sources() -> str:
+    """The table of kinds of senders: address, how each shows who it is, its template, and what its words of severity mean."""
+    lines = ["| sender | address | shows who it is by | template | severity |", "|---|---|---|---|---|"]
+    shipped = cast("Mapping[str, Source]", Registry().usable(Room.SOURCES))
+    return "\n".join([*lines, *(_source(name, source) for name, source in shipped.items())])
+
+
+def _source(name: str, source: Source) -> str:
+    proof = "a signature, a token or basic auth" if hasattr(source, "authentic") else "a token or basic auth"
+    template = f"`paramedic source template {name}`" if hasattr(source, "TEMPLATE") else "none"
+    words: Mapping[str, str] = getattr(source, "SEVERITIES", {})
+    by_meaning = {
+        meaning: [word for word in words if words[word] == meaning] for meaning in dict.fromkeys(words.values())
+    }
+    severity = "; ".join(
+        f"{meaning}: {', '.join(f'`{word}`' for word in said)}" for meaning, said in by_meaning.items()
+    )
+    return f"| [{name}]({name}.md) | `/alerts/{name}` | {proof} | {template} | {severity or 'the label `severity`'} |"
+
+
 #: By its page: the names of its tables, and what makes each.
 TABLES = {
     "docs/runbooks.md": {"probes": probes},
@@ -90,6 +110,7 @@ TABLES = {
     "docs/targets.md": {"targets": targets},
     "docs/channels.md": {"channels": channels},
     "docs/guardrails.md": {"guardrails": guardrails},
+    "docs/sources/README.md": {"sources": sources},
 }
 
 

@@ -31,12 +31,16 @@ class Source(Protocol):
 
     It may have `authentic(headers, body, credential) -> bool` where its vendor signs what it sends and names no token: who
     has posted is then the sender of `gateway_tokens` whose token makes it return True. It compares in constant time.
+
+    It may have `TEMPLATE: str`, the body to paste where its vendor sends what a template says, and `SEVERITIES`, the vendor's
+    words and what each means (critical, warning, info), for docs/sources.md; where a word has another meaning than in the
+    table of severities (`paramedic.alerts.severity_words`), `read` gives the label `severity` ours.
     """
 
     #: What a body is, in one line, for the gateway's OpenAPI document.
     BODY: str
 
-    #: An example of a body as the vendor writes it; where the vendor has templates, the one to paste there.
+    #: An example of a body as the vendor writes it, or as the template makes it.
     EXAMPLE: str
 
     @staticmethod

@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -14,7 +14,7 @@ from paramedic.alerts.alert import Alert, Severity
 from paramedic.incidents.incident import State
 from paramedic.store import Serialized, Store, Tx, as_dict, quarantine
 from paramedic.store.messages import queue_internal_alert
-from paramedic.store.quarantine import BODY_LIMIT, Unreadable
+from paramedic.store.quarantine import BODY_LIMIT, Beside, Unreadable
 from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.tables import inbox, incidents
 from paramedic.text.redaction import redact, redact_start, redacted
@@ -49,6 +49,8 @@ class Delivery:
     """The name of its first alert."""
     truncated: int = 0
     """How many alerts its sender says it left out."""
+    asides: tuple[Beside, ...] = ()
+    """What it sent that is no alert."""
 
     @property
     def receipts(self) -> list[str]:
@@ -63,7 +65,8 @@ class Delivery:
     @property
     def size(self) -> int:
         """Its approximate size in characters."""
-        return sum(len(row["alert"]) for row in self.rows) + sum(len(part.body) for part in self.bad)
+        bodies = [*(part.body for part in self.bad), *(part.body for part in self.asides)]
+        return sum(len(row["alert"]) for row in self.rows) + sum(map(len, bodies))
 
 
 def prepare(
@@ -74,6 +77,7 @@ def prepare(
     bad: Sequence[Unreadable] = (),
     keep: int = 1000,
     truncated: int = 0,
+    asides: Sequence[Beside] = (),
 ) -> Delivery:
     """Prepare a delivery, without a transaction. `keep` is how many bodies the quarantine keeps."""
     rows = tuple(
@@ -88,7 +92,8 @@ def prepare(
         for alert in alerts
     )
     unreadable = tuple(Unreadable(redact_start(part.body, BODY_LIMIT), part.error) for part in bad)
-    return Delivery(source, sender, rows, unreadable, keep, alerts[0].name if alerts else None, truncated)
+    beside = tuple(replace(part, body=redact_start(part.body, BODY_LIMIT)) for part in asides)
+    return Delivery(source, sender, rows, unreadable, keep, alerts[0].name if alerts else None, truncated, beside)
 
 
 def write(tx: Tx, deliveries: Sequence[Delivery]) -> None:
@@ -97,12 +102,14 @@ def write(tx: Tx, deliveries: Sequence[Delivery]) -> None:
     if rows:
         tx.conn.execute(insert(inbox), rows)
     _report_truncated(tx, deliveries)
-    unread = [delivery for delivery in deliveries if delivery.bad]
-    if not unread:
+    others = [delivery for delivery in deliveries if delivery.bad or delivery.asides]
+    if not others:
         return
-    for (source, sender), group in groupby(sorted(unread, key=_origin), key=_origin):
+    for (source, sender), together in groupby(sorted(others, key=_origin), key=_origin):
+        group = list(together)
         quarantine.put(tx, source, sender, [bad for delivery in group for bad in delivery.bad])
-    quarantine.keep_newest(tx, min(delivery.keep for delivery in unread))
+        quarantine.put_beside(tx, source, sender, [aside for delivery in group for aside in delivery.asides])
+    quarantine.keep_newest(tx, min(delivery.keep for delivery in others))
 
 
 def receive(
@@ -147,7 +154,7 @@ def _origin(delivery: Delivery) -> tuple[str, str]:
 def _clean(alert: Alert) -> dict[str, Any]:
     """The alert as JSON, with its sender's texts redacted; our own values (severity, status) stay."""
     fields = alert.as_json()
-    texts = {key: fields[key] for key in ("name", "labels", "annotations", "value", "notes")}
+    texts = {key: fields[key] for key in ("name", "labels", "annotations", "value", "notes", "by")}
     clean: dict[str, Any] = redacted(texts)
     return fields | clean
 

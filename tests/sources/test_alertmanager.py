@@ -219,7 +219,7 @@ def test_no_secret_is_cut_in_two_and_then_no_longer_known() -> None:
         "yesterday",
         None,
         "",
-        1_700_000_000,
+        3,
         [],
         {},
         "0001-01-01T00:00:00Z",

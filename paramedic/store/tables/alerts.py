@@ -1,6 +1,6 @@
 """Tables of received alerts: the inbox, the quarantine, the last report under each fingerprint."""
 
-from sqlalchemy import JSON, BigInteger, Column, Index, String, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, String, Table, false
 
 from paramedic.store.tables.columns import Moment, Serial, Words, metadata, partial_index
 
@@ -35,6 +35,7 @@ quarantine = Table(
     Column("received_at", Moment, nullable=False),
     Column("error", Words, nullable=False),
     Column("body", Words, nullable=False),
+    Column("beside", Boolean, nullable=False, server_default=false()),  # it is no alert, and nothing is wrong with it
 )
 
 fingerprints = Table(

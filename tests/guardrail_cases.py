@@ -155,9 +155,9 @@ BEFORE: list[tuple[tuple[str, datetime], str | None, str]] = [
         "ran flush 3h ago, it failed: a second run: flush is a person's",
     ),
     (
-        ("reload", NOW - timedelta(minutes=1)),
+        ("scale", NOW - timedelta(minutes=1)),
         "unknown",
-        "did reload 1m ago, nobody saw what came of it: a second reload",
+        "did scale 1m ago, nobody saw what came of it: a second scale",
     ),
     (("restart", NOW - timedelta(minutes=1)), None, "restarted 1m ago, nobody saw what came of it"),
 ]

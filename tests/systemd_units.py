@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 from required import missing
 from systemd_container import CannotRun, PidOne
 from waiting import until
 
 from paramedic.integrations.targets.systemd import Changer, Reader
+from paramedic.machine.clock import boottime
 from paramedic.remediation.target import Identity, Target
 from paramedic.transports.local import Local
 
@@ -106,6 +109,12 @@ def target(name: str, host: str = "elsewhere") -> Target:
 
 def agree() -> None:
     """A last look that sees nothing wrong."""
+
+
+def later(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
+    """For this module ten minutes pass at once."""
+    now = boottime()
+    monkeypatch.setattr(module, "boottime", lambda: now + 600)
 
 
 def rule_of(file: str) -> str:

@@ -84,7 +84,7 @@ class Change:
                 return f"its outcome was not seen; {short(self.why)}"
 
 
-_PAST = {"restart": "restarted", "roll_back": "rolled back", "undo": "undid the last change of"}
+_PAST = {"restart": "restarted", "reload": "reloaded", "roll_back": "rolled back", "undo": "undid the last change of"}
 
 #: Results that say that the target was, or may have been, touched.
 _TOUCHED = (None, "done", "cured", "failed", "unknown", "decided")

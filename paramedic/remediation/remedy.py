@@ -77,11 +77,11 @@ def undo_of(remedy: Remedy, undoable: Collection[str] = ()) -> Remedy | None:
     return Remedy(UNDO_RUNG + remedy.rung, Verb.UNDO, undoes=remedy)
 
 
-_DONE = {"undo": "undid the last change of", "restart": "restarted", "roll_back": "rolled back"}
+_DONE = {"undo": "undid the last change of", "restart": "restarted", "reload": "reloaded", "roll_back": "rolled back"}
 
 
 def done(remedy: str) -> str:
-    """A remedy by its name on the trail, as what was done: `restarted`, `did reload`."""
+    """A remedy by its name on the trail, as what was done: `restarted`, `did scale`."""
     return _DONE.get(remedy, f"ran {remedy.removeprefix('run: ')}" if remedy.startswith("run: ") else f"did {remedy}")
 
 

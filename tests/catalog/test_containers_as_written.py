@@ -91,7 +91,8 @@ def test_a_container_may_be_rolled_back_without_a_folder_of_releases(tmp_path: P
     ("offered", "asked", "why"),
     [
         ("[state, last-log]", "[journal]", "journal"),
-        ("[restart, stop_and_start]", "[restart, reload]", "`stop_and_start`"),
+        ("[restart, stop_and_start]", "[restart, relaod]", "`stop_and_start`"),
+        ("[restart, stop_and_start]", "[restart, reload]", "offer no reload; they offer: restart, stop_and_start"),
     ],
 )
 def test_lint_refuses_what_a_container_does_not_offer(tmp_path: Path, offered: str, asked: str, why: str) -> None:

@@ -17,9 +17,9 @@ from waiting import until
 
 from paramedic.doors import changing, reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
-from paramedic.integrations.targets import systemd as integration
 from paramedic.kinds.transport import Mark, MarkState
 from paramedic.machine.clock import boottime
+from paramedic.processes import unit_change
 from paramedic.remediation.host import Host
 from paramedic.remediation.target import Target
 from paramedic.transports import ssh_connection
@@ -43,9 +43,13 @@ def unit(pid_one: PidOne) -> Iterator[str]:
     starts = pid_one.folder / "starts"
     starts.unlink(missing_ok=True)
     script = pid_one.folder / "app.sh"
-    script.write_text(f"#!/bin/sh\necho $$ >> {starts}\nexec sleep infinity\n")
+    counts = f"trap 'echo x >> {pid_one.folder}/reloads' HUP; while :; do sleep 0.05; done"
+    script.write_text(f"#!/bin/sh\necho $$ >> {starts}\n{counts}\n")
     script.chmod(0o755)
-    more = f"ExecStop=/bin/sh -c 'until [ ! -e {pid_one.folder}/slow ]; do sleep 0.1; done'"
+    (pid_one.folder / "reloads").unlink(missing_ok=True)
+    more = "ExecReload=/bin/sh -c 'until [ ! -e FOLDER/slow ]; do sleep 0.1; done; kill -HUP $MAINPID'\n"
+    more = more.replace("FOLDER", str(pid_one.folder))
+    more += f"ExecStop=/bin/sh -c 'until [ ! -e {pid_one.folder}/slow ]; do sleep 0.1; done'"
     pid_one.unit("app.service", f"[Service]\nExecStart={script}\n{more}\n")
     assert pid_one.run("systemctl", "start", "app.service").returncode == 0
     starts_of(pid_one, "app.service", starts)
@@ -71,10 +75,50 @@ def test_a_unit_there_is_restarted_as_one_here_is(pid_one: PidOne, there: Sshd, 
     assert reading.restarted(app, before, after)
     assert starts(pid_one) == 2
     assert reading.mark(app, "act-1", "restart") == Mark(MarkState.HAPPENED, 0)
-    assert "sleep" in reading.evidence(app, "process-tree")
+    assert "app.sh" in reading.evidence(app, "process-tree")
     assert "app.service" in reading.evidence(app, "journal")
     assert reading.resident_memory(app, after) > 0
     assert reading.process_use(app)[1] == f"process {after.instance['pid']}"
+
+
+def reloads(pid_one: PidOne) -> int:
+    file = pid_one.folder / "reloads"
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def test_a_unit_there_is_reloaded_as_one_here_is(pid_one: PidOne, there: Sshd, unit: str) -> None:
+    app = target(unit, there.host())
+    before, changer = reading.identity(app), unit_change.Changer(app, Ssh(there.host(), act="act-r1"), WITHIN)
+    assert changer.reload(before, lambda: None) == before == reading.identity(app)
+    assert changer.did == f"systemd reloaded web-7/app.service, and process {before.instance['pid']} goes on"
+    assert (reloads(pid_one), starts(pid_one)) == (1, 1)
+    assert reading.mark(app, "act-r1", "reload") == Mark(MarkState.HAPPENED, 0)
+    with pytest.raises(PermanentError, match="has a mark of act-r1 already: nothing is done twice"):
+        unit_change.Changer(app, Ssh(there.host(), act="act-r1"), WITHIN).reload(before, lambda: None)
+    assert reloads(pid_one) == 1
+
+
+def test_a_reload_whose_host_stays_lost_is_unknown_until_its_mark_says_it(
+    pid_one: PidOne, there: Sshd, unit: str
+) -> None:
+    (pid_one.folder / "slow").touch()
+    known = target(unit, there.host())
+    with relay(there) as way:
+        app = target(unit, there.through(way))
+        before = reading.identity(app)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(unit_change, "kill_point", lambda *_: way.close())
+            with pytest.raises(OutcomeUnknown, match="was cut after the change had begun"):
+                unit_change.Changer(app, Ssh(app.machine, act="act-r2"), timedelta(seconds=2)).reload(
+                    before, lambda: None
+                )
+    assert reading.mark(known, "act-r2", "reload") == Mark(MarkState.RUNNING)
+    with pytest.raises(Refused, match="somebody else is at work"):
+        unit_change.Changer(known, Ssh(there.host(), act="act-r3"), WITHIN).reload(before, lambda: None)
+    (pid_one.folder / "slow").unlink()
+    until("it has ended", lambda: reading.mark(known, "act-r2", "reload") == Mark(MarkState.HAPPENED, 0), 20)
+    until("it was reloaded", lambda: reloads(pid_one) == 1, 20)
+    assert (reading.identity(known), starts(pid_one)) == (before, 1)
 
 
 def test_another_instance_than_the_judged_one_is_not_touched_there(pid_one: PidOne, there: Sshd, unit: str) -> None:
@@ -117,7 +161,7 @@ def test_a_restart_whose_connection_is_cut_goes_on_and_is_known(pid_one: PidOne,
             (pid_one.folder / "slow").unlink()
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(integration, "kill_point", cut_once)
+            patch.setattr(unit_change, "kill_point", cut_once)
             after = changing.changer(app, WITHIN, act="act-3").restart(before, lambda: None)
     assert reading.restarted(app, before, after)
     assert starts(pid_one) == 2
@@ -132,7 +176,7 @@ def test_a_restart_whose_host_stays_lost_is_unknown_until_the_next_look(
         app = target(unit, there.through(way))
         before = reading.identity(app)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(integration, "kill_point", lambda *_: way.close())
+            patch.setattr(unit_change, "kill_point", lambda *_: way.close())
             with pytest.raises(OutcomeUnknown, match="was cut after the change had begun"):
                 changing.changer(app, timedelta(seconds=2), act="act-4").restart(before, lambda: None)
     assert reading.mark(known, "act-4", "restart") == Mark(MarkState.RUNNING)

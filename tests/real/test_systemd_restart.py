@@ -5,24 +5,17 @@ import subprocess
 import sys
 import textwrap
 import time
-from types import ModuleType
 
 import pytest
-from systemd_units import Units, agree
+from systemd_units import Units, agree, later
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused
 from paramedic.integrations.targets import systemd as integration
 from paramedic.kinds.process_target import process_identity
-from paramedic.machine.clock import boottime
+from paramedic.processes import systemctl, unit_change
 from paramedic.transports import local_command
 
 pytestmark = pytest.mark.real
-
-
-def later(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
-    """For this module ten minutes pass at once."""
-    now = boottime()
-    monkeypatch.setattr(module, "boottime", lambda: now + 600)
 
 
 def test_a_restart_begins_a_new_life_and_says_which(units: Units) -> None:
@@ -87,7 +80,7 @@ def test_a_deadline_that_passed_during_the_last_look_starts_nothing(
     app = units.running("deadline")
     before = units.identity(app)
     with pytest.raises(Refused, match="the 1m for restarting .* were over before it was sent"):
-        units.changer(app).restart(before, lambda: later(monkeypatch, integration))
+        units.changer(app).restart(before, lambda: later(monkeypatch, unit_change))
     assert units.identity(app) == before
     assert units.starts("deadline") == 1
 
@@ -201,7 +194,7 @@ def test_a_job_that_hangs_is_unknown_and_goes_on(units: Units, monkeypatch: pyte
         units.comes_to(app, lambda seen: seen.state.startswith("deactivating/"))
         later(monkeypatch, local_command)
 
-    monkeypatch.setattr(integration, "kill_point", once_it_stops)
+    monkeypatch.setattr(unit_change, "kill_point", once_it_stops)
     with pytest.raises(OutcomeUnknown, match="has not ended it after 1m"):
         units.changer(app).restart(before, agree)
     monkeypatch.undo()
@@ -218,10 +211,10 @@ def test_a_job_that_hangs_is_unknown_and_goes_on(units: Units, monkeypatch: pyte
 def test_a_systemctl_that_dies_leaves_the_outcome_open(units: Units, monkeypatch: pytest.MonkeyPatch) -> None:
     app = units.running("cut")
     before = units.identity(app)
-    monkeypatch.setattr(integration, "restart", lambda _: ("sh", "-c", "echo connection timed out >&2; exit 1"))
+    monkeypatch.setattr(systemctl, "job", lambda *_: ("sh", "-c", "echo connection timed out >&2; exit 1"))
     with pytest.raises(OutcomeUnknown, match="its outcome is open: connection timed out"):
         units.changer(app).restart(before, agree)
-    monkeypatch.setattr(integration, "restart", lambda _: ("sh", "-c", "kill -9 $$"))
+    monkeypatch.setattr(systemctl, "job", lambda *_: ("sh", "-c", "kill -9 $$"))
     with pytest.raises(OutcomeUnknown, match="its outcome is open"):
         units.changer(app).restart(before, agree)
     assert units.starts("cut") == 1
@@ -229,7 +222,7 @@ def test_a_systemctl_that_dies_leaves_the_outcome_open(units: Units, monkeypatch
 
 def test_a_systemctl_that_says_done_and_did_nothing_is_found_out(units: Units, monkeypatch: pytest.MonkeyPatch) -> None:
     app = units.running("lied")
-    monkeypatch.setattr(integration, "restart", lambda _: ("true",))
+    monkeypatch.setattr(systemctl, "job", lambda *_: ("true",))
     with pytest.raises(PermanentError, match="did not come up"):
         units.changer(app).restart(units.identity(app), agree)
 
@@ -243,6 +236,7 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(units: 
         import os, signal, time
         from datetime import timedelta
         from paramedic.integrations.targets import systemd
+        from paramedic.processes import unit_change
         from paramedic.remediation.target import Target
         from paramedic.transports.local import Local
         def die(*_):
@@ -250,7 +244,7 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(units: 
             while reader.identity().state == "active/running":
                 time.sleep(0.01)
             os.kill(0 if {group} else os.getpid(), signal.SIGKILL)  # 0 is the whole process group
-        systemd.kill_point = die
+        unit_change.kill_point = die
         target = Target("elsewhere/{app.name}", "tracking", "elsewhere", "systemd", "{app.name}", "")
         reader = systemd.Reader(target, Local({units.via!r}), timedelta(seconds=60))
         systemd.Changer(target, Local({units.via!r}), timedelta(seconds=60)).restart(reader.identity(), lambda: None)

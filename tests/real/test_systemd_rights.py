@@ -12,7 +12,8 @@ from waiting import until
 from paramedic.cli.doctor_targets import rights
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.integrations.targets.systemd import Reader, never_restarts
+from paramedic.integrations.targets.systemd import Reader
+from paramedic.processes import systemctl
 from paramedic.remediation.target import Target
 from paramedic.settings import Settings, load_settings
 from paramedic.transports.local import Local
@@ -70,9 +71,9 @@ def started(units: Units, name: str, top: str = "") -> Target:
     return unit
 
 
-def forbidden(units: Units, name: str, *, as_nobody: bool = True) -> str | None:
+def forbidden(units: Units, name: str, verb: str = "restart", *, as_nobody: bool = True) -> str | None:
     via = (*units.via, *NOBODY) if as_nobody else units.via
-    return Reader(target(f"{name}.service"), Local(via)).forbidden()
+    return Reader(target(f"{name}.service"), Local(via)).forbidden(verb)
 
 
 def test_the_right_that_the_docs_grant_is_seen_for_that_unit_and_no_other(granted: Units) -> None:
@@ -87,6 +88,25 @@ def test_the_right_that_the_docs_grant_is_seen_for_that_unit_and_no_other(grante
     assert forbidden(granted, "other", as_nobody=False) is None, "root may"
     assert (granted.identity(named), granted.identity(other)) == before
     assert (granted.starts("tracking-api"), granted.starts("other")) == (1, 1)
+
+
+def test_the_right_to_reload_is_asked_for_by_its_own_verb_and_nothing_is_reloaded(granted: Units) -> None:
+    dies = "ExecReload=/bin/kill -KILL $MAINPID"
+    named, other = granted.running("tracking-api", more=dies), granted.running("other", more=dies)
+    before = granted.identity(named), granted.identity(other)
+    assert forbidden(granted, "tracking-api", "reload") is None
+    why = forbidden(granted, "other", "reload")
+    assert why is not None
+    assert why.startswith(f"the user {NAME} may not reload other.service (")
+    assert "for this unit and the verb reload (/etc/polkit-1/rules.d)" in why
+    assert forbidden(granted, "other", "reload", as_nobody=False) is None, "root may"
+    assert (granted.identity(named), granted.identity(other)) == before
+
+
+def test_a_unit_that_cannot_be_reloaded_is_said_to_whoever_may_do_everything(units: Units) -> None:
+    started(units, "no-reload")
+    why = forbidden(units, "no-reload", "reload", as_nobody=False)
+    assert why == "no-reload.service cannot be reloaded: its unit file has neither ExecReload= nor Type=notify-reload"
 
 
 def test_a_stopped_unit_is_asked_for_too_and_not_started(granted: Units) -> None:
@@ -129,16 +149,17 @@ def test_a_unit_that_may_be_isolated_is_never_asked_in_that_mode(units: Units, m
     assert "RestartUnit" not in asked
 
 
-def test_systemd_refuses_such_a_restart_to_whoever_may_do_everything_even_of_a_unit_that_may_be_isolated(
+def test_systemd_refuses_such_a_job_to_whoever_may_do_everything_even_of_a_unit_that_may_be_isolated(
     units: Units,
 ) -> None:
     """What makes it safe to ask: two refusals, one after the other."""
     started(units, "bystander")
     for name, top in (("ordinary", ""), ("allowed", "AllowIsolate=yes")):
         started(units, name, top=top)
-        asked = units.systemd.run(*never_restarts(f"{name}.service"))
-        assert asked.returncode != 0
-        assert "only valid for start" in asked.stderr
+        for verb in ("restart", "reload"):
+            asked = units.systemd.run(*systemctl.never_done(verb, f"{name}.service"))
+            assert asked.returncode != 0
+            assert "only valid for start" in asked.stderr
         assert units.starts(name) == 1
     assert units.systemd.run("systemctl", "is-active", "bystander.service").stdout == "active\n"
 

@@ -83,7 +83,8 @@ def test_what_never_proposed_anything_says_so() -> None:
         ("rollback-if-deployed-within: 30m", "would have rolled back web-1/shop"),
         ("rollback", "would have rolled back web-1/shop"),
         ("run: flush", "would have run flush on web-1/shop"),
-        ("reload", "would have done reload on web-1/shop"),
+        ("reload", "would have reloaded web-1/shop"),
+        ("scale", "would have done scale on web-1/shop"),
     ],
 )
 def test_each_remedy_has_its_words(remedy: str, words: str) -> None:

@@ -65,6 +65,7 @@ class Shop:
     restarts: list[str] = field(default_factory=list)
     cannot: Exception | None = None
     well: bool = False
+    lies: bool = False  # its supervisor says that it restarts it, and does not
     did: str = ""
     alerts: Sequence[Alert] = ()
 
@@ -79,7 +80,8 @@ class Shop:
         if self.cannot is not None:
             raise self.cannot
         last_look()
-        self.restarts.append(self.folder.current())
+        if not self.lies:
+            self.restarts.append(self.folder.current())
         return reading.identity(self.run.target)
 
     def scale(self, _identity: Identity, last_look: Callable[[], None]) -> Identity:

@@ -11,6 +11,7 @@ from paramedic.alerts.alert import Alert
 from paramedic.change import figures
 from paramedic.change.asked import asked_of
 from paramedic.change.claim_keeper import ClaimKeeper
+from paramedic.change.effect import must_be_another
 from paramedic.change.limits import firing_alerts, pinned_and_current
 from paramedic.change.look import measure
 from paramedic.change.members import look_around
@@ -80,8 +81,8 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
 
     Raises Refused (a guardrail's no; TargetChanged where the step finds another target), Cancelled, TemporaryError,
     StoreUnavailable: nothing was sent, except where it is the outcome that the store did not take for a minute. Raises
-    PermanentError where it failed: the message and the trail say whether anything was sent. An act whose outcome is
-    unknown returns like a completed one: the verification decides (P4).
+    PermanentError where it failed (`paramedic.change.effect`: or has changed nothing): the message and the trail say whether
+    anything was sent. An act whose outcome is unknown returns like a completed one: the verification decides (P4).
     """
     keeper = run.keeper
     if keeper is None or target != run.target.id:
@@ -109,6 +110,7 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
         ref = f"{run.store.uuid}/{run.incident.id}"
         intent = Intent(run.target, remedy, approved, identity, last_look, within, mark, account, asked, alerts, ref)
         after = step(intent)
+        must_be_another(run.target, remedy, identity, after, account.did)
     except (Refused, TemporaryError) as error:
         _write_outcome(run, act, account, result="not_sent", why=f"nothing was sent: {error}")
         raise

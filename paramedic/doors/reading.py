@@ -16,6 +16,7 @@ from paramedic.kinds.evidence import LOG_TAIL, EvidenceKind, FromBeginning, Gath
 from paramedic.kinds.faces import ProbeKind, TargetKind, TargetReader
 from paramedic.kinds.probing import DOWN, UNREADY, ProcessUse, Question, Seen
 from paramedic.kinds.registry import Room
+from paramedic.kinds.remedy_names import RENEWING
 from paramedic.kinds.transport import Mark, MarkState
 from paramedic.machine.clock import utc_now
 from paramedic.machine.open_transaction import must_be_closed
@@ -252,6 +253,11 @@ def merged_by_people(target: Target) -> bool:
 def undoable(target: Target) -> Collection[str]:
     """Which of its kind's own remedies can be undone."""
     return cast("Collection[str]", getattr(kind_of(target), "UNDOES", ()))
+
+
+def renews(target: Target, remedy: str) -> bool:
+    """Whether another instance of the target runs after this remedy of its kind's own: a success that leaves the same is none."""
+    return remedy in getattr(kind_of(target), "RENEWS", RENEWING)
 
 
 def releases_are_noted(target: Target) -> bool:

@@ -139,6 +139,7 @@ _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
         "Releases": _CALLABLE,
         "needs": _CALLABLE,
         "UNDOES": _tuple_of(str, "tuple of texts", least=0),
+        "RENEWS": _tuple_of(str, "tuple of texts", least=0),
     },
     "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0), "NEEDS": _WORDS, "LISTED": _WORDS},
     "channels": {"FROM_SETTINGS": _tuple_of(str, "tuple of texts", least=0)},

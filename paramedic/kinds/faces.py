@@ -106,7 +106,8 @@ class TargetKind(Protocol):
 
     It may have `needs(words, remedy) -> str | None`: the key in services.yaml that a remedy of the kind's own needs and these
     words lack, with an example (`scale: {min: 2, max: 8, by: 2}`), which lint asks; and `UNDOES`, a tuple of those of its
-    REMEDIES that can be undone where they made it worse.
+    REMEDIES that can be undone where they made it worse; and `RENEWS`, a tuple of those after which `restarted` is true: one that
+    says it succeeded and leaves the same instance has failed. Without it these are `restart` and `stop_and_start`.
 
     Where its owner keeps releases, it has `Releases(target, transport)` as `paramedic.doors` declares it, and its
     Changer has its `roll_back`, which replaces what runs, and maybe `undo`; `RELEASES_ARE_NOTED = True` asks for `Target.noted`.

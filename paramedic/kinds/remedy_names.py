@@ -7,6 +7,9 @@ from types import ModuleType
 _TAKEN_REMEDIES = frozenset({"rollback", "roll_back", "run", "offered", "identity"})
 _REMEDY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
+#: Remedies after which another instance runs, of a kind that does not say which of its own do so (`RENEWS`).
+RENEWING = ("restart", "stop_and_start")
+
 
 def remedies_fault(module: ModuleType) -> str | None:
     """What is wrong with the names of the remedies that the kind offers, and of those that it can undo; None where nothing is."""
@@ -21,4 +24,7 @@ def remedies_fault(module: ModuleType) -> str | None:
     for name in getattr(module, "UNDOES", ()):
         if isinstance(module.Changer, type) and not callable(getattr(module.Changer, f"undo_{name}", None)):
             return f"its 'Changer' has no method 'undo_{name}', and 'UNDOES' names {name}"
+    for name in getattr(module, "RENEWS", ()):
+        if name not in remedies:
+            return f"its 'RENEWS' has {name!r:.80}, which 'REMEDIES' does not name"
     return None

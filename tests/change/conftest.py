@@ -54,10 +54,11 @@ class Touch:
     store: Store
     before: Callable[[], None] = lambda: None
     comes_to: Exception | None = None
+    after: Identity | None = AFTER  # what it says there is then
     asked: list[Intent] = field(default_factory=list)
     sent: list[Act | None] = field(default_factory=list)  # at each first byte: the open act, as the store has it
 
-    def __call__(self, intent: Intent) -> Identity:
+    def __call__(self, intent: Intent) -> Identity | None:
         self.asked.append(intent)
         self.before()
         intent.last_look()
@@ -65,7 +66,7 @@ class Touch:
             self.sent.append(acts.open_on(tx, intent.target.id))
         if self.comes_to is not None:
             raise self.comes_to
-        return AFTER
+        return self.after
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -97,6 +98,34 @@ def test_it_is_found_by_an_alert_looked_at_restarted_and_verified(store: Store, 
     assert reading.restarted(run.target, done.identity, reading.identity(run.target))
     assert reading.running(run.target, reading.identity(run.target))
     assert measure(run).sight is not Sight.FAILING
+
+
+@pytest.mark.parametrize(
+    ("says", "result"),
+    [("", "failed"), ('RENEWS = ("restart",)', "failed"), ("RENEWS = ()", "done")],
+    ids=["it says nothing", "its restart renews", "its restart need not"],
+)
+def test_one_that_says_it_restarted_and_has_the_same_instance_has_failed(
+    store: Store, settings: Settings, plugins: Path, job: Path, says: str, result: str
+) -> None:
+    lying = JOB.replace('["generation"] + 1, expected', '["generation"], expected')
+    assert lying != JOB
+    (plugins / "targets" / "job.py").write_text(f"{lying}\n{says}\n")
+    plugin_folder.use(None)
+    plugin_folder.use(plugins)
+    run = begun(store, settings)
+    expected = (
+        pytest.raises(PermanentError, match=r"web-1/job:nightly answered that it is done, and nothing has changed")
+        if result == "failed"
+        else nullcontext()
+    )
+    with expected:
+        restart(run)
+    assert json.loads(job.read_text()) == {"generation": 7, "up": True}
+    with store.read() as tx:
+        assert [act.result for act in acts.of(tx, run.incident.number)] == [result]
+        [why] = [entry.reason for entry in trail.entries(tx) if entry.phase == "outcome"]
+    assert ("the same instance runs as before (generation 7, up)" in why) is (result == "failed")
 
 
 def two_kinds(settings: Settings, plugins: Path, tmp_path: Path) -> Path:
@@ -294,6 +323,11 @@ def test_a_remedy_that_its_kind_does_not_offer_is_refused_by_lint(settings: Sett
         (('REMEDIES = ("restart", "reload")', 'REMEDIES = ("reboot",)'), "its 'Changer' has no method 'reboot'"),
         (('REMEDIES = ("restart", "reload")', 'REMEDIES = ("run",)'), "its 'REMEDIES' has 'run': a name is"),
         (('REMEDIES = ("restart", "reload")', 'REMEDIES = "restart"'), "its 'REMEDIES' is not a list of names"),
+        (
+            ("class Words(", 'RENEWS = ("reboot",)\n\n\nclass Words('),
+            "its 'RENEWS' has 'reboot', which 'REMEDIES' does not",
+        ),
+        (("class Words(", 'RENEWS = "restart"\n\n\nclass Words('), "it has no tuple of texts 'RENEWS'"),
         (("EVIDENCE = {", "PROOFS = {"), "its 'EVIDENCE' is not a mapping"),
         (("def running(", "def runs("), "it has no function or class 'running'"),
         (("class Words(", "class Keys("), "'Words' is not a type"),

@@ -22,12 +22,13 @@ class Reverts:
     incident: str = ""
     act: str = ""
     did: str = ""
-    goes_on: bool = False
+    goes_on: Callable[[], object] | None = None  # the controller deploys it
 
     def roll_back(self, _expected: str, last_look: Callable[[], None], *, approved: bool) -> str:
         last_look()
-        if not self.goes_on:
+        if self.goes_on is None:
             raise WaitsForPeople("commit abc on the branch paramedic/INC-1-x is not deployed. By hand: merge it")
+        self.goes_on()
         self.did = "commit abc on the branch paramedic/INC-1-x; the controller has deployed it"
         return "7"
 
@@ -53,7 +54,7 @@ def test_what_a_roll_back_tells_of_itself_is_on_the_trail(
     shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = shop(remedies="[rollback]")
-    monkeypatch.setattr(act, "releases", lambda *_, **__: Reverts(goes_on=True))
+    monkeypatch.setattr(act, "releases", lambda *_, **__: Reverts(goes_on=lambda: one.restarts.append("by it")))
     folder = reading.releases(one.run.target)
     monkeypatch.setattr(reading, "releases", lambda _: folder)
     monkeypatch.setattr(reading, "keeps_releases", lambda _: True)

@@ -20,6 +20,7 @@ from paramedic.text.units import duration
 
 LABEL = "machine"
 REMEDIES = ("reboot",)
+RENEWS = REMEDIES
 
 #: Every machine has one target of this kind, of this name.
 NAME = "system"

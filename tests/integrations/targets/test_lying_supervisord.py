@@ -4,57 +4,22 @@ import os
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from lying_supervisord import OK, RUNNING, answering, at, saying
 
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.integrations.targets.supervisord import Changer, Reader
 from paramedic.kinds.process_target import process_identity
 from paramedic.kinds.transport import ProcessRow
-from paramedic.remediation.target import Target
 from paramedic.transports.local import Local
 
-OK = b"HTTP/1.0 200 OK\r\nContent-Type: text/xml\r\n\r\n"
 IDENTITY = process_identity(7, 1_700_000_000.0, "RUNNING")
 
 
-def at(address: str) -> Target:
-    return Target("here/app", "tracking", "here", "supervisord", "app", address)
-
-
-@contextmanager
-def answering(*answers: bytes) -> Iterator[tuple[Target, list[bytes]]]:
-    """A server that gives its first caller the first answer, and so on, whatever is asked; and what was asked."""
-    asked: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            for answer in answers:
-                line, _ = server.accept()
-                with line:
-                    line.settimeout(5)
-                    asked.append(line.recv(65_536))
-                    line.sendall(answer)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield at(f"http://127.0.0.1:{server.getsockname()[1]}"), asked
-        thread.join(5)
-
-
-def saying(value: bytes) -> bytes:
-    return OK + b"<methodResponse><params><param><value>" + value + b"</value></param></params></methodResponse>"
-
-
-RUNNING = saying(
-    b"<struct><member><name>pid</name><value><int>7</int></value></member>"
-    b"<member><name>start</name><value><int>1700000000</int></value></member>"
-    b"<member><name>statename</name><value><string>RUNNING</string></value></member></struct>"
-)
 LIES = [
     b"",
     b"\x00\xff\xfe",

@@ -34,7 +34,7 @@ class Draft:
 
     `identity` is what the vendor gives the alert from its first word to its last: an issue's id, an alias, a cycle's key. An
     empty one leaves the labels to tell two alerts apart. `severity` is the vendor's word, or one of ours where the vendor's has
-    another meaning than in the table of severities.
+    another meaning than in the table of severities. `by`: who acknowledged it.
     """
 
     source: str
@@ -47,6 +47,7 @@ class Draft:
     labels: Mapping[str, Any] = field(default_factory=dict)
     annotations: Mapping[str, Any] = field(default_factory=dict)
     link: str = ""
+    by: str | None = None
     notes: Sequence[str] = ()
 
     def alert(self, now: datetime | None = None) -> Alert:
@@ -75,6 +76,7 @@ class Draft:
             labels=fitted,
             annotations=fitted_annotations,
             value=fitted_annotations.get("value"),
+            by=self.by if self.status is Status.ACKNOWLEDGED else None,
             notes=bounded([*self.notes, *label_notes, *cut, *annotation_notes, *annotations_cut, *start_notes]),
         )
 

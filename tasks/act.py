@@ -43,14 +43,14 @@ def undo(intent: Intent) -> Identity | None:
     """Take back what the last remedy changed: the release that a roll-back left is current again, and the target runs it.
 
     `@playbook` does it by itself, where that made it worse (MadeWorse). Raises as every change does: Refused where
-    another release is current than that roll-back made so, the target keeps its releases itself, or the remedy of its kind's
-    own was followed by somebody else's change.
+    another release is current than that roll-back made so, the target's owner keeps its releases and offers no way forward, or
+    the remedy of its kind's own was followed by somebody else's change.
     """
     if intent.remedy.undoes is not None and intent.remedy.undoes.offered is not None:
         return _of_its_kind(intent, f"undo_{intent.remedy.undoes.offered}")
     owner = releases(intent.target, intent.within, act=intent.act)
     if not hasattr(owner, "undo"):
-        raise Refused(f"{intent.target.id} keeps its releases itself: a person goes forward again, by its own tool")
+        raise Refused(f"{intent.target.id} is not brought forward again by its kind: a person does it, by its own tool")
     expected = intent.identity.revision or reading.releases(intent.target).current().id
     back = owner.undo(expected, intent.last_look)
     if reading.keeps_releases(intent.target):

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_api
-from kubernetes_api import TEMPLATE, ApiServer, path_of, replica_set, workload
+from kubernetes_api import ApiServer
+from kubernetes_objects import TEMPLATE, path_of, replica_set, workload
 
 from paramedic.doors import changing
 from paramedic.kubernetes import gitops

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 from kubernetes_contract import violations
+from kubernetes_objects import path_of, pod, whole, workload
 
 from paramedic.kubernetes.workload import digest
 from paramedic.remediation.host import Host, KubernetesAccess
@@ -25,11 +26,6 @@ from paramedic.remediation.target import Target
 
 TOKEN = "a-token-of-the-double-0123456789"
 CLUSTER = "prod-cluster"
-
-TEMPLATE: dict[str, Any] = {
-    "metadata": {"labels": {"app": "api"}},
-    "spec": {"containers": [{"name": "api", "image": "shop/api:1"}]},
-}
 
 
 @dataclass
@@ -213,19 +209,6 @@ class ApiServer:
         self.touch(path)
 
 
-def whole(count: int, generation: int = 1) -> dict[str, Any]:
-    """The status of a workload of which every pod is up."""
-    return {
-        "observedGeneration": generation,
-        **dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), count),
-        **dict.fromkeys(("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled"), count),
-        **dict.fromkeys(("numberReady", "numberAvailable"), count),
-        "currentRevision": "api-1",
-        "updateRevision": "api-1",
-        "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}],
-    }
-
-
 def merge(found: Any, patch: Mapping[str, Any]) -> Any:
     """A strategic merge patch, as far as ours go: mappings are merged, `$patch: replace` replaces, null removes."""
     if patch.get("$patch") == "replace":
@@ -337,57 +320,6 @@ def target(
 ) -> Target:
     """A workload there."""
     return Target(f"{CLUSTER}/{kind}:{name}", "shop", CLUSTER, kind, name, address, machine=host, words=words)
-
-
-def path_of(kind: str = "deployment", name: str = "shop/api") -> str:
-    namespace, _, own = name.partition("/")
-    return f"/apis/apps/v1/namespaces/{namespace}/{kind}s/{own}"
-
-
-def workload(kind: str = "Deployment", *, count: int = 3, **metadata: Any) -> dict[str, Any]:
-    """One whose pods are all up."""
-    return {
-        "kind": kind,
-        "metadata": {"name": "api", "namespace": "shop", "generation": 1, **metadata},
-        "spec": {"replicas": count, "selector": {"matchLabels": {"app": "api"}}, "template": deepcopy(TEMPLATE)},
-        "status": whole(count),
-    }
-
-
-def pod(
-    name: str, owner: str, *, ready: bool = True, labels: Mapping[str, str] | None = None, **status: Any
-) -> dict[str, Any]:
-    """A pod that `owner` (a uid) controls."""
-    condition = {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": "2026-01-31T09:00:00Z"}
-    return {
-        "metadata": {
-            "name": name,
-            "labels": {"app": "api", **(labels or {})},
-            "creationTimestamp": "2026-01-31T08:00:00Z",
-            "ownerReferences": [{"uid": owner, "controller": True}],
-        },
-        "spec": {"nodeName": "node-1", "containers": [{"name": "api"}]},
-        "status": {"phase": "Running", "conditions": [condition], **status},
-    }
-
-
-def replica_set(
-    name: str, revision: int, template: Mapping[str, Any], owner: str = "uid-api", **status: Any
-) -> dict[str, Any]:
-    """A revision of a Deployment."""
-    labelled = deepcopy(dict(template))
-    labelled["metadata"]["labels"]["pod-template-hash"] = digest(template)[:8]
-    return {
-        "metadata": {
-            "name": name,
-            "labels": labelled["metadata"]["labels"],
-            "annotations": {"deployment.kubernetes.io/revision": str(revision)},
-            "creationTimestamp": f"2026-01-{revision:02}T08:00:00Z",
-            "ownerReferences": [{"uid": owner, "controller": True}],
-        },
-        "spec": {"template": labelled},
-        "status": {"availableReplicas": 0, **status},
-    }
 
 
 @pytest.fixture

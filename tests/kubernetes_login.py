@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from kubernetes_api import TOKEN, ApiServer, path_of
+from kubernetes_api import TOKEN, ApiServer
+from kubernetes_objects import path_of
 
 from paramedic.machine.clock import boottime
 from paramedic.remediation.host import Host, KubernetesAccess

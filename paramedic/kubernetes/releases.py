@@ -4,7 +4,7 @@ As `kubectl rollout undo` does it (k8s.io/kubectl, polymorphichelpers/rollback.g
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,9 @@ from paramedic.kubernetes.change import Order
 from paramedic.kubernetes.commands import by_kubectl
 from paramedic.kubernetes.restart import refuse_unfit
 from paramedic.kubernetes.revisions import Revision
-from paramedic.kubernetes.workload import DEPLOYMENT, SCALED, STATEFUL_SET, Workload, content, digest, without_restart
+from paramedic.kubernetes.rolled_back import Mark, mark_of, release_of
+from paramedic.kubernetes.workload import DEPLOYMENT, ROLLED_BACK, SCALED, STATEFUL_SET, Workload, content, digest
+from paramedic.machine.clock import iso, utc_now
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Target
 
@@ -57,8 +59,8 @@ def groups(api: Api, workload: Workload) -> list[Group]:
     """The releases that the cluster keeps, the current one first. Raises PermanentError where its own is not among them."""
     kept: dict[str, list[Revision]] = {}
     for revision in revisions.of(api, workload):
-        kept.setdefault(digest(without_restart(revision.template)), []).append(revision)
-    current = digest(without_restart(workload.spec["template"]))
+        kept.setdefault(release_of(revision.template), []).append(revision)
+    current = release_of(workload.spec["template"])
     if current not in kept:
         raise PermanentError(f"the {workload.place} has no revision of its template yet: its controller has not looked")
     ordered = sorted(kept, key=lambda key: (key != current, -kept[key][0].number))
@@ -71,8 +73,8 @@ def _group(same: list[Revision]) -> Group:
     return Group(same[0], min(made, default=None), sum(revision.running for revision in same), marks)
 
 
-def current(found: list[Group]) -> Release:
-    """The release that the workload has."""
+def current(workload: Workload, found: list[Group]) -> Release:
+    """The release that the workload has. One that a roll-back led to, or the undoing of one, is known by its mark or its age."""
     now, *others = found
     made = [other.made_at for other in others if other.made_at is not None]
     return Release(
@@ -80,7 +82,8 @@ def current(found: list[Group]) -> Release:
         deployed_at=now.made_at,
         reversible=_said(now.marks, REVERSIBLE),
         healthy=_said(now.marks, HEALTHY),
-        rolled_back_to=now.made_at is not None and any(moment > now.made_at for moment in made),
+        rolled_back_to=mark_of(workload) is not None
+        or (now.made_at is not None and any(moment > now.made_at for moment in made)),
     )
 
 
@@ -134,47 +137,99 @@ def judged(target: Target, workload: Workload, found: list[Group], expected: str
 
 def judged_current(target: Target, workload: Workload, found: list[Group], expected: str) -> Release:
     """The release that it has, whichever way it goes back. Raises Refused where it is another, or a roll-back led to it."""
-    now = current(found)
-    if expected not in (now.id, workload.revision):
-        raise Refused(f"{target.id} has revision {now.id} now, and {expected} was judged")
+    now = expected_now(target, workload, found, expected)
     if now.rolled_back_to:
+        mark = mark_of(workload)
+        went = "was rolled back, and that was undone, which led" if mark and mark.is_undone else "was rolled back"
         by_hand = by_kubectl(workload, "rollout history")
-        raise Refused(f"{target.id} was rolled back to {now.id}: a roll-back is never rolled back", by_hand=by_hand)
+        raise Refused(f"{target.id} {went} to {now.id}: a roll-back is never rolled back", by_hand=by_hand)
     return now
 
 
-def refuse(target: Target, workload: Workload) -> None:
+def expected_now(target: Target, workload: Workload, found: list[Group], expected: str) -> Release:
+    """The release that it has, which is the `expected` one. Raises Refused where it is another."""
+    now = current(workload, found)
+    if expected not in (now.id, workload.revision):
+        raise Refused(f"{target.id} has revision {now.id} now, and {expected} was judged")
+    return now
+
+
+def left(target: Target, workload: Workload, found: list[Group], expected: str) -> Group:
+    """The release that the last roll-back has left, to which the workload goes forward again from `expected`. Raises Refused."""
+    refuse_undoing(target, workload)
+    expected_now(target, workload, found, expected)
+    mark = mark_of(workload)
+    for group in found[1:]:
+        if mark is not None and release_of(group.last.template) == mark.left:
+            return group
+    raise Refused(
+        f"the cluster does not keep the release any more that the roll-back of {target.id} has left",
+        by_hand=by_kubectl(workload, "rollout history"),
+    )
+
+
+def refuse_undoing(target: Target, workload: Workload) -> None:
+    """Raises Refused where no roll-back led to the release that it has, that was undone once, or `refuse` does."""
+    refuse(target, workload, "going forward again")
+    mark, by_hand = mark_of(workload), by_kubectl(workload, "rollout history")
+    if mark is None:
+        raise Refused(f"no roll-back led {target.id} to the release that it has: it has another since", by_hand=by_hand)
+    if mark.is_undone:
+        raise Refused(f"the roll-back of {target.id} was undone already, which is not undone in turn", by_hand=by_hand)
+
+
+def refuse(target: Target, workload: Workload, what: str = "a roll-back") -> None:
     """Raises Refused where a roll-back would be undone by who owns the workload, would replace no pod, or is somebody's."""
     owner = ownership.of_target(target, workload)
     if owner is not None:
         raise Refused(
-            f"{target.id} is owned by {owner.words}: a roll-back past it would be undone, or break its record",
+            f"{target.id} is owned by {owner.words}: {what} past it would be undone, or break its record",
             by_hand=owner.roll_back,
         )
     refuse_unfit(target, workload)
     if workload.strategy == "OnDelete":
         raise Refused(
-            f"the updateStrategy of {target.id} is OnDelete: a roll-back would replace no pod",
+            f"the updateStrategy of {target.id} is OnDelete: {what} would replace no pod",
             by_hand=by_kubectl(workload, "rollout undo"),
         )
 
 
 def order(target: Target, good: Group) -> Order:
     """The roll-back: the template of that revision, whole, and the annotations that go with it."""
-    template = content(good.last.template)
-
-    def body(now: Workload) -> Object:
-        found: dict[str, Any] = {"spec": {"template": {"$patch": "replace", **template}}}
-        if now.place.form is DEPLOYMENT:
-            found["metadata"] = {"annotations": _annotations(now, good.last)}
-        return found
-
     return Order(
         does=f"roll {target.id} back",
         refuse=lambda now: refuse(target, now),
-        body=body,
-        done=lambda now: now.template == digest(template),
+        body=lambda now: _body(now, good, _mark(now, good)),
+        done=lambda now: now.template == digest(good.last.template),
     )
+
+
+def undo(target: Target, bad: Group) -> Order:
+    """The way forward again, once: the template of the revision that the roll-back has left, as `order` has the good one's."""
+    at = iso(utc_now())
+
+    def done(now: Workload) -> bool:
+        mark = mark_of(now)
+        return mark is not None and mark.is_undone and mark.at == at
+
+    return Order(
+        does=f"undo the roll-back of {target.id}",
+        refuse=lambda now: refuse_undoing(target, now),
+        body=lambda now: _body(now, bad, replace(_mark(now, bad), at=at, is_undone=True)),
+        done=done,
+    )
+
+
+def _mark(now: Workload, to: Group) -> Mark:
+    return Mark(release_of(now.spec["template"]), release_of(to.last.template), iso(utc_now()))
+
+
+def _body(now: Workload, to: Group, mark: Mark) -> Object:
+    annotations = _annotations(now, to.last) if now.place.form is DEPLOYMENT else {}
+    return {
+        "metadata": {"annotations": {**annotations, ROLLED_BACK: str(mark)}},
+        "spec": {"template": {"$patch": "replace", **content(to.last.template)}},
+    }
 
 
 def _annotations(now: Workload, good: Revision) -> dict[str, Any]:

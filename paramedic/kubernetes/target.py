@@ -141,6 +141,17 @@ class Changer:
             raise PermanentError(f"{error}{releases.after_words(now)}") from error
         return str(good.last.number)
 
+    def undo(self, expected: str, last_look: Callable[[], None]) -> str:
+        """Go forward again from `expected`, to which the last roll-back led, to the release that it has left; say which.
+
+        By the same patch, and waited for, as at `roll_back`. Refused: it has another release since, that roll-back was undone
+        already, or its release is kept no more; it is owned by another tool, or paused. Other errors as at `restart`.
+        """
+        now = read(self._api, self._place)
+        bad = releases.left(self._target, now, releases.groups(self._api, now), expected)
+        self._rolled(releases.undo(self._target, bad), now.identity, last_look)
+        return str(bad.last.number)
+
     def _reverted(
         self,
         words: gitops_repository.Words,
@@ -221,7 +232,7 @@ class Releases:
 
     def current(self) -> Release:
         """The release that it has. Raises PermanentError, or TemporaryError where the cluster does not answer."""
-        return releases.current(self._found()[1])
+        return releases.current(*self._found())
 
     def before(self) -> Release:
         """The last healthy release before the current one. Raises Refused if there is none, else as `current` does."""
@@ -229,8 +240,8 @@ class Releases:
 
     def all(self) -> list[Release]:
         """Every release that the cluster keeps, the current one first. Raises as `current` does."""
-        found = self._found()[1]
-        return [releases.current(found), *map(releases.shown, found[1:])]
+        workload, found = self._found()
+        return [releases.current(workload, found), *map(releases.shown, found[1:])]
 
     def obstacles(self) -> list[str]:
         """What would keep a roll-back from being carried out now. Raises as `current` does."""

@@ -21,6 +21,9 @@ RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 #: The annotation of the workload that keeps which number of pods the last scaling has left, and for which.
 SCALED = "paramedic/scaled"
 
+#: The annotation of the workload that keeps which release the last roll-back has left, and for which.
+ROLLED_BACK = "paramedic/rolled-back"
+
 _REVISION = "deployment.kubernetes.io/revision"
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import kubernetes_api
 import pytest
-from kubernetes_api import CLUSTER, ApiServer, Fault, workload
+from kubernetes_api import CLUSTER, ApiServer, Fault
+from kubernetes_objects import path_of, workload
 
 from paramedic.cli import doctor_hosts, doctor_targets, main
 from paramedic.cli.output import settings_of
@@ -37,7 +38,7 @@ Restart it.
 @pytest.fixture
 def api() -> Iterator[ApiServer]:
     with kubernetes_api.serving() as api:
-        api.put(kubernetes_api.path_of(), workload())
+        api.put(path_of(), workload())
         yield api
 
 
@@ -108,5 +109,5 @@ def test_doctor_names_a_workload_that_is_not_there_and_a_right_that_is_missing(a
     found = doctor_targets.rights(settings)
     assert not found.well
     assert "prod-cluster/deployment:shop/api: RBAC does not allow: patch deployments.apps" in found.words
-    del api.objects[kubernetes_api.path_of()]
+    del api.objects[path_of()]
     assert "the cluster has no Deployment shop/api" in doctor_targets.targets(settings).words

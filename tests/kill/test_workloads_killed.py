@@ -11,7 +11,8 @@ from fake_service import Service, service
 from gitops_shop import template
 from host_story import Story, story
 from kill.killed_runs import RIGHT, FirstRuns, KilledRun, first_runs, rows
-from kubernetes_api import CLUSTER, ApiServer, path_of, pod, replica_set, workload
+from kubernetes_api import CLUSTER, ApiServer
+from kubernetes_objects import path_of, pod, replica_set, workload
 from waiting import until
 
 from paramedic.incidents.outcome import Ending

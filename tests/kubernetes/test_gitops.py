@@ -9,7 +9,8 @@ import gitops_shop
 import jumping_clock
 import pytest
 from gitops_shop import ACT, AUTHOR, INCIDENT, Controller, Repo, at_work, reverted
-from kubernetes_api import ApiServer, path_of, replica_set
+from kubernetes_api import ApiServer
+from kubernetes_objects import path_of, replica_set
 
 from paramedic.errors import PermanentError, Refused, TemporaryError, WaitsForPeople
 from paramedic.kubernetes import gitops

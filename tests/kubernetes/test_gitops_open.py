@@ -8,7 +8,8 @@ import jumping_clock
 import kubernetes_api
 import pytest
 from gitops_shop import ACT, Controller, Repo, at_work, reverted
-from kubernetes_api import ApiServer, path_of
+from kubernetes_api import ApiServer
+from kubernetes_objects import path_of
 
 from paramedic.doors import changing, reading
 from paramedic.errors import OutcomeUnknown, Refused, WaitsForPeople

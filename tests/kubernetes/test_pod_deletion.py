@@ -8,7 +8,8 @@ from typing import Any
 import jumping_clock
 import kubernetes_api
 import pytest
-from kubernetes_api import ApiServer, Fault, path_of, pod, workload
+from kubernetes_api import ApiServer, Fault
+from kubernetes_objects import path_of, pod, workload
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.doors import changing, reading

@@ -7,7 +7,8 @@ from typing import Any
 
 import kubernetes_api
 import pytest
-from kubernetes_api import TEMPLATE, ApiServer, path_of, pod, replica_set, workload
+from kubernetes_api import ApiServer
+from kubernetes_objects import TEMPLATE, path_of, pod, replica_set, workload
 
 from paramedic.errors import PermanentError
 from paramedic.integrations.targets import deployment

@@ -1,5 +1,6 @@
 """The releases of a workload, and the way back: which one, when not, and what is sent for it."""
 
+import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import timedelta
@@ -9,13 +10,14 @@ from typing import Any
 import jumping_clock
 import kubernetes_api
 import pytest
-from kubernetes_api import TEMPLATE, ApiServer, path_of, replica_set, workload
+from kubernetes_api import ApiServer
+from kubernetes_objects import TEMPLATE, path_of, replica_set, workload
 
 from paramedic.doors import changing, reading
 from paramedic.errors import PermanentError, Refused, TargetChanged
 from paramedic.integrations.targets import daemonset, deployment, statefulset
 from paramedic.kubernetes import ownership
-from paramedic.kubernetes.workload import DEPLOYMENT, RESTARTED_AT, Place, Workload
+from paramedic.kubernetes.workload import DEPLOYMENT, RESTARTED_AT, ROLLED_BACK, Place, Workload, digest
 from paramedic.remediation.target import Target
 
 PATH, SETS = path_of(), "/apis/apps/v1/namespaces/shop/replicasets"
@@ -82,6 +84,8 @@ def test_the_way_back_is_the_whole_template_and_its_annotations_in_one_patch(api
     before = reading.identity(target)
     assert roll_back(target) == "2"
     [patch] = api.asked("PATCH")
+    left = json.loads(patch.body["metadata"]["annotations"].pop(ROLLED_BACK))
+    assert left["left"] == digest(template("shop/api:bad"))
     assert patch.body["spec"] == {"template": {"$patch": "replace", **template("shop/api:1", "once")}}
     assert patch.body["metadata"]["annotations"] == {
         "kubernetes.io/change-cause": "good",
@@ -285,5 +289,5 @@ def test_controller_revisions_are_patches_of_their_workload(api: ApiServer, targ
     assert roll_back(listed, expected="api-1", approved=False) == "1", "by the name that its status has"
     [sent] = api.asked("PATCH")
     assert sent.body["spec"] == {"template": {"$patch": "replace", **template("shop/api:1")}}
-    assert "annotations" not in sent.body["metadata"]
+    assert set(sent.body["metadata"]["annotations"]) == {ROLLED_BACK}
     assert deployment.Reader is not module.Reader

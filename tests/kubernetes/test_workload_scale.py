@@ -9,7 +9,8 @@ from typing import Any
 import jumping_clock
 import kubernetes_api
 import pytest
-from kubernetes_api import ApiServer, Fault, path_of, workload
+from kubernetes_api import ApiServer, Fault
+from kubernetes_objects import path_of, whole, workload
 from pydantic import ValidationError
 
 from paramedic.doors import changing, reading
@@ -189,7 +190,7 @@ def test_a_number_that_somebody_asks_for_in_between_is_judged_again(
     def scale() -> None:
         if len(api.asked("PATCH")) == 0:
             api.objects[PATH]["spec"]["replicas"] = 7
-            api.objects[PATH]["status"] = kubernetes_api.whole(7)
+            api.objects[PATH]["status"] = whole(7)
             api.touch(PATH)
 
     do(listed(), last_look=scale)

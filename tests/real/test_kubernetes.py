@@ -94,6 +94,31 @@ def test_a_bad_image_is_rolled_back_once(server: Server) -> None:
     assert "the second" in shop.evidence("rollout-history")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_roll_back_is_undone_as_kubectl_sees_it(server: Server, kind: str) -> None:
+    shop = Shop(server, f"undone-{kind}", kind)
+    shop.deploy("shop/api:2", **{"kubernetes.io/change-cause": "the second"})
+    until("the second is up", shop.is_whole)
+    shop.roll_back()
+    before = shop.identity()
+    assert shop.image() == "shop/api:1"
+    shop.undo()
+    assert shop.image() == "shop/api:2"
+    assert shop.is_whole()
+    assert shop.module.restarted(before, shop.identity())
+    history = server.kubectl("rollout", "history", f"{kind}/api", "-n", shop.namespace).strip().splitlines()
+    if kind == "deployment":  # of the others kubectl of this age shows no cause
+        assert [line.split(maxsplit=1) for line in history[-2:]] == [["3", "<none>"], ["4", "the second"]]
+    for again, words in ((shop.undo, "undone already"), (shop.roll_back, "never rolled back")):
+        with pytest.raises(Refused, match=words):
+            again()
+    shop.deploy("shop/api:3")
+    until("the third is up", shop.is_whole)
+    with pytest.raises(Refused, match="has another since"):
+        shop.undo()
+    shop.roll_back()
+
+
 @pytest.mark.parametrize("kind", ["statefulset", "daemonset"])
 def test_controller_revisions_are_gone_back_to(server: Server, kind: str) -> None:
     shop = Shop(server, f"revisions-{kind}", kind)

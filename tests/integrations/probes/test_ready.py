@@ -10,7 +10,8 @@ from typing import Any
 import kubernetes_api
 import lying_engine
 import pytest
-from kubernetes_api import ApiServer, Fault, path_of, workload
+from kubernetes_api import ApiServer, Fault
+from kubernetes_objects import path_of, workload
 
 from paramedic.checks.check import Check, CheckSpec, Sample, check_spec
 from paramedic.demo.world import free_port

@@ -8,7 +8,8 @@ from typing import Any
 import jumping_clock
 import kubernetes_api
 import pytest
-from kubernetes_api import TEMPLATE, ApiServer, Fault, api, path_of, pod, replica_set
+from kubernetes_api import ApiServer, Fault, api
+from kubernetes_objects import TEMPLATE, path_of, pod, replica_set
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.integrations.targets import deployment

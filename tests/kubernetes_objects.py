@@ -74,3 +74,22 @@ def whole(count: int, generation: int = 1) -> dict[str, Any]:
         "updateRevision": "api-1",
         "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}],
     }
+
+
+def controller_revision(
+    name: str, number: int, template: Mapping[str, Any], owner: str = "uid-api", **annotations: str
+) -> dict[str, Any]:
+    """A revision of a StatefulSet or a DaemonSet: a patch of it, with the field without a value that the API server writes."""
+    patch = {"$patch": "replace", **deepcopy(dict(template))}
+    patch["metadata"]["creationTimestamp"] = None
+    return {
+        "metadata": {
+            "name": name,
+            "labels": {"app": "api"},
+            "annotations": {f"paramedic/{mark}": said for mark, said in annotations.items()},
+            "creationTimestamp": f"2026-01-{number:02}T08:00:00Z",
+            "ownerReferences": [{"uid": owner, "controller": True}],
+        },
+        "revision": number,
+        "data": {"spec": {"template": patch}},
+    }

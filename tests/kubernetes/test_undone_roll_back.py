@@ -11,7 +11,7 @@ import kubernetes_api
 import pytest
 from gitops_shop import template
 from kubernetes_api import ApiServer, Fault
-from kubernetes_objects import path_of, replica_set, workload
+from kubernetes_objects import controller_revision, path_of, replica_set, workload
 
 from paramedic.doors import changing, reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged
@@ -221,19 +221,10 @@ def test_the_other_kinds_go_by_their_controller_revisions(api: ApiServer, target
     found["spec"]["template"] = template("shop/api:2")
     api.put(path, found)
     for number in (1, 2):
-        api.put(
-            f"{APPS}/controllerrevisions/api-{number}",
-            {
-                "metadata": {
-                    "labels": {"app": "api"},
-                    "annotations": {"paramedic/healthy": "true", "paramedic/reversible": "true"},
-                    "creationTimestamp": f"2026-01-{number:02}T08:00:00Z",
-                    "ownerReferences": [{"uid": "uid-set", "controller": True}],
-                },
-                "revision": number,
-                "data": {"spec": {"template": {"$patch": "replace", **template(f"shop/api:{number}")}}},
-            },
+        revision = controller_revision(
+            f"api-{number}", number, template(f"shop/api:{number}"), "uid-set", healthy="true", reversible="true"
         )
+        api.put(f"{APPS}/controllerrevisions/api-{number}", revision)
     assert target.machine is not None
     listed = kubernetes_api.target(target.machine, kind)
     assert roll_back(listed) == "1"

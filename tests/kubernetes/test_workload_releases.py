@@ -11,7 +11,7 @@ import jumping_clock
 import kubernetes_api
 import pytest
 from kubernetes_api import ApiServer
-from kubernetes_objects import TEMPLATE, path_of, replica_set, workload
+from kubernetes_objects import TEMPLATE, controller_revision, path_of, replica_set, workload
 
 from paramedic.doors import changing, reading
 from paramedic.errors import PermanentError, Refused, TargetChanged
@@ -267,22 +267,11 @@ def test_controller_revisions_are_patches_of_their_workload(api: ApiServer, targ
     found = api.put(path, workload(annotations={"paramedic/reversible": "true"}))
     found["spec"]["template"] = template("shop/api:2")
     found["metadata"]["uid"] = "uid-set"
-    for number, image in ((1, "shop/api:1"), (2, "shop/api:2")):
-        patch = {"$patch": "replace", **template(image)}
-        patch["metadata"]["creationTimestamp"] = None  # as the API server writes it
-        api.put(
-            f"/apis/apps/v1/namespaces/shop/controllerrevisions/api-{number}",
-            {
-                "metadata": {
-                    "labels": {"app": "api"},
-                    "annotations": {"paramedic/healthy": "true", "paramedic/reversible": "true"},
-                    "creationTimestamp": f"2026-01-{number:02}T08:00:00Z",
-                    "ownerReferences": [{"uid": "uid-set", "controller": True}],
-                },
-                "revision": number,
-                "data": {"spec": {"template": patch}},
-            },
+    for number in (1, 2):
+        revision = controller_revision(
+            f"api-{number}", number, template(f"shop/api:{number}"), "uid-set", healthy="true", reversible="true"
         )
+        api.put(f"/apis/apps/v1/namespaces/shop/controllerrevisions/api-{number}", revision)
     assert target.machine is not None
     listed = kubernetes_api.target(target.machine, kind)
     assert reading.releases(listed).current().id == "2"

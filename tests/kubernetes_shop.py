@@ -95,10 +95,10 @@ class Shop:
     def releases(self) -> Any:
         return self.module.Releases(self.target, Kubernetes(self.host))
 
-    def roll_back(self, *, approved: bool = True) -> str:
+    def roll_back(self, last_look: Callable[[], None] = lambda: None, *, approved: bool = True) -> str:
         expected = self.releases().current().id
         found: str = self.module.Changer(self.target, Kubernetes(self.host), WITHIN).roll_back(
-            expected, lambda: None, approved=approved
+            expected, last_look, approved=approved
         )
         return found
 

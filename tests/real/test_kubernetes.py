@@ -4,12 +4,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from incident_states import alert
 from kubernetes_login import BETA, Login, answer
+from kubernetes_relay import cut_answers
 from kubernetes_server import Server, control_plane
 from kubernetes_shop import KINDS, WITHIN, Shop
 from ruamel.yaml import YAML
@@ -17,6 +19,7 @@ from waiting import until
 
 from paramedic.errors import PermanentError, Refused, TargetChanged
 from paramedic.integrations.targets import deployment, statefulset
+from paramedic.kubernetes import rollout
 from paramedic.kubernetes import target as workload_target
 from paramedic.kubernetes.scale import Bounds
 from paramedic.machine.clock import utc_now
@@ -274,6 +277,33 @@ def test_an_api_server_that_dies_in_mid_rollout_is_waited_for(server: Server) ->
     assert deployment.restarted(before, changer.restart(before, lambda: None))
     assert killed
     until("it is up again", shop.is_whole)
+
+
+@pytest.mark.parametrize("cut", ["change", "wait"])
+@pytest.mark.parametrize("remedy", ["restart", "roll_back"])
+def test_an_answer_that_is_cut_in_the_middle_is_asked_for_again_and_nothing_is_done_twice(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remedy: str, cut: str
+) -> None:
+    shop = Shop(server, f"cut-{remedy.replace('_', '-')}-{cut}", "deployment")
+    if remedy == "roll_back":
+        shop.deploy("shop/api:bad")
+        until("a pod of it is stuck", lambda: "ImagePullBackOff" in shop.evidence("pods"))
+    generation = server.ask("GET", shop.path)["metadata"]["generation"]
+    with cut_answers(server, tmp_path) as (relay, host):
+        shop.host, shop.target = host, replace(shop.target, machine=host)
+        wait = rollout.wait
+
+        def waits(*asked: Any) -> rollout.Rollout:
+            relay.cut_answers(3 if cut == "wait" else 0)
+            return wait(*asked)
+
+        monkeypatch.setattr(rollout, "wait", waits)
+        last_look = partial(relay.cut_answers, 1 if cut == "change" else 0)
+        getattr(shop, remedy)(last_look)
+    assert relay.cuts == (3 if cut == "wait" else 1)
+    shop.host = server.admin
+    assert shop.is_whole()
+    assert server.ask("GET", shop.path)["metadata"]["generation"] == generation + 1
 
 
 def test_the_shipped_role_allows_what_is_needed_and_nothing_else(server: Server) -> None:

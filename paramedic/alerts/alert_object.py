@@ -14,8 +14,9 @@ _DESCRIPTIVE = frozenset({
     "source", "receiver", "prometheus", "prometheus_replica", "replica", "monitor", "rule_group", "group", "job", "service",
     "endpoint", "metrics_path", "scheme", "runbook", "runbook_url", "dashboard", "summary", "description", "message",
     "title", "reason", "team", "owner", "squad", "contact", "channel", "notify", "value", "current", "threshold",
-    "timeout", "le", "quantile", "code", "status", "state", "phase", "debug", "ref_id", "datasource_uid", "id", "uid",
-    "container_id", "image", "image_id", "image_spec", "pod_ip", "host_ip", "pod_uid", "version", "release", "revision",
+    "timeout", "le", "quantile", "code", "status", "state", "state_type", "phase", "debug", "ref_id", "datasource_uid",
+    "event_type", "urgency", "policy", "id", "uid", "container_id", "image", "image_id", "image_spec", "pod_ip", "host_ip",
+    "pod_uid", "version", "release", "revision",
 })
 # fmt: on
 

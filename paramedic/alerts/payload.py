@@ -16,8 +16,8 @@ _VALUES = 1_000_000
 #: So many bad alerts of a group are kept one by one, the others together: a flood of them must not hold the store.
 _ONE_BY_ONE = 20
 
-#: A template's variable that its sender did not fill in: `$HOSTNAME`, `${host}`, `{{ host }}`, `{host}`, `*host*`, `<host>`.
-_UNFILLED = re.compile(r"\$\{?[A-Za-z_][A-Za-z0-9_.]*\}?|\{\{[^{}]*\}\}|\*[A-Za-z]\w*\*")
+#: A template's variable that nobody filled in: `$HOSTNAME`, `${host}`, `$host.name$`, `{{ host }}`, `{HOST.NAME}`, `*host*`.
+_UNFILLED = re.compile(r"\$\{?[A-Za-z_][A-Za-z0-9_.]*[}$]?|\{\{[^{}]*\}\}|\{[A-Z][A-Z0-9_.]*\}|\*[A-Za-z]\w*\*")
 
 #: What senders' languages write for "nothing" where a text is asked for.
 _NOTHING = frozenset({"", "null", "none", "nil", "undefined", "<nil>", "<no value>", "[no value]", "n/a"})
@@ -167,8 +167,8 @@ class Fields:
         return Fields({}, self.where(names[0]), self.notes)
 
     def list(self, *names: str) -> Sequence[Any]:
-        """The first of these fields that is a list; an empty one where none is."""
-        return next((value for name in names if isinstance(value := self.values.get(name), list)), [])
+        """The first of these fields that is a list with anything in it; an empty one where none is."""
+        return next((value for name in names if (value := self.values.get(name)) and isinstance(value, list)), [])
 
     def moment(self, *names: str) -> datetime | None:
         """The first of these fields that is a time; None, with a note on what is there and is none, where none is."""

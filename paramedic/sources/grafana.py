@@ -49,7 +49,7 @@ _LEGACY: Mapping[str, Status] = {
     "ok": Status.RESOLVED,
 }
 
-_PREFIX = re.compile(r"\s*\[[A-Za-z _]+(?::\d+)?(?:, [A-Z]+:\d+)*\]\s*")
+_PREFIX = re.compile(r"\[[A-Za-z _]{1,20}(?::\d{1,9})?(?:, [A-Z]{1,20}:\d{1,9}){0,5}\]\s*")
 
 
 def read(_headers: Mapping[str, str], body: bytes) -> Reading:
@@ -65,7 +65,7 @@ def read(_headers: Mapping[str, str], body: bytes) -> Reading:
 def _unified(fields: Fields) -> Reading:
     left_out = _count(fields.text("truncatedAlerts"))
     notes = [f"its sender left {left_out} more alerts of this group out (truncatedAlerts)"] if left_out else []
-    own = _PREFIX.sub("", fields.text("title"), count=1)
+    own = _without_prefix(fields.text("title"))
     fallback = fields.fields("groupLabels").text("alertname") or fields.fields("commonLabels").text("alertname") or own
     status = fields.text("status")
     alerts, bad = each(fields.list("alerts"), "alerts", lambda entry, at: _alert(entry, at, fallback, status, notes))
@@ -120,7 +120,7 @@ def _legacy(fields: Fields, body: bytes) -> Reading:
     matches = [Fields(match) for match in fields.list("evalMatches")]
     measured = matches[0].fields("tags").values if len(matches) == 1 else {}
     own = fields.fields("tags").values
-    name = fields.text("ruleName") or _PREFIX.sub("", fields.text("title"), count=1)
+    name = fields.text("ruleName") or _without_prefix(fields.text("title"))
     rule = fields.text("ruleId")
     return Reading(
         (
@@ -140,6 +140,11 @@ def _legacy(fields: Fields, body: bytes) -> Reading:
             ).alert(),
         )
     )
+
+
+def _without_prefix(title: str) -> str:
+    found = _PREFIX.match(title)
+    return title[found.end() :] if found else title
 
 
 def _count(text: str) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 import redis
 from databases import Postgres, start_postgres, stop_postgres
 from waiting import until
@@ -98,16 +99,46 @@ class Program:
 
 
 @dataclass
+class Database:
+    """A PostgreSQL that a test kills and starts again on its data, at its port."""
+
+    initdb: str
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.postgres, self._process = start_postgres(self.initdb, self.folder)
+
+    def kill(self) -> None:
+        """The postmaster with SIGKILL. Each session ends as it notices; before the last one has, none starts on these data."""
+        sessions = psutil.Process(self._process.pid).children()
+        self._process.kill()
+        self._process.wait()
+        _, alive = psutil.wait_procs(sessions, timeout=60)
+        assert not alive, f"sessions outlive their PostgreSQL: {alive}"
+
+    def start(self) -> None:
+        """It recovers what was committed, and answers."""
+        self.postgres, self._process = start_postgres(self.initdb, self.folder, self.postgres.port)
+
+    def stop(self) -> None:
+        stop_postgres(self._process)
+
+
+@dataclass
 class Servers:
     """All of them, and where they are reached."""
 
-    postgres: Postgres
+    database: Database
     redis: Program
     prefects: list[Program]
     nginx: Program
     gateway_ports: list[int]
     gateway: str
     prefect: str
+
+    @property
+    def postgres(self) -> Postgres:
+        return self.database.postgres
 
 
 def answers(url: str) -> bool:
@@ -120,12 +151,12 @@ def answers(url: str) -> bool:
 def serving(require: Callable[[str], str], folder: Path, pg_folder: Path) -> Iterator[Servers]:
     """Everything started, with two free ports for gateways that are to come."""
     programs = [require(name) for name in ("initdb", "redis-server", "nginx")]
-    postgres, process = start_postgres(programs[0], pg_folder)
+    database = Database(programs[0], pg_folder)
     made: list[Program] = []
     try:
-        for database in ("paramedic", "prefect"):
-            postgres.run(f"CREATE DATABASE {database}")
-        servers = _around(postgres, programs[1], programs[2], folder)
+        for name in ("paramedic", "prefect"):
+            database.postgres.run(f"CREATE DATABASE {name}")
+        servers = _around(database, programs[1], programs[2], folder)
         made = [servers.redis, *servers.prefects, servers.nginx]
         for program in (servers.redis, servers.prefects[0], servers.nginx):
             program.start()
@@ -137,13 +168,14 @@ def serving(require: Callable[[str], str], folder: Path, pg_folder: Path) -> Ite
     finally:
         for program in made:
             program.kill()
-        stop_postgres(process)
+        database.stop()
 
 
-def _around(postgres: Postgres, redis_server: str, nginx: str, folder: Path) -> Servers:
+def _around(database: Database, redis_server: str, nginx: str, folder: Path) -> Servers:
     redis_port, ports = free_port(), [free_port() for _ in range(6)]
     prefects = [
-        _prefect(f"prefect-{number}", port, postgres, redis_port, folder) for number, port in enumerate(ports[:2])
+        _prefect(f"prefect-{number}", port, database.postgres, redis_port, folder)
+        for number, port in enumerate(ports[:2])
     ]
     gateway, prefect = ports[4:]
     pairs = _pair("gateways", gateway, ports[2:4]) + _pair("prefects", prefect, ports[:2])
@@ -151,7 +183,7 @@ def _around(postgres: Postgres, redis_server: str, nginx: str, folder: Path) -> 
     Path(config).write_text(_NGINX.format(folder=folder, pairs=_UPGRADE + pairs))
     run_as = ["-g", "daemon off; user root;"] if os.getuid() == 0 else ["-g", "daemon off;"]
     return Servers(
-        postgres,
+        database,
         redis_on(redis_port, redis_server, folder),
         prefects,
         Program("nginx", [nginx, "-p", str(folder), "-c", config, *run_as], folder, lambda: _listens(gateway)),

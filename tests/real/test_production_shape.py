@@ -18,8 +18,11 @@ from paramedic.incidents.outcome import Ending
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(1500)]
 
-#: Each story has services of its own.
-STORIES = ("gateway", "dispatch", "watchdog", "responder", "acting", "prefect", "redis", "nginx", "lost")
+#: Each story has services of its own; how many.
+STORIES = dict.fromkeys(
+    ("gateway", "dispatch", "watchdog", "responder", "acting", "prefect", "redis", "nginx", "lost"), 2
+)
+STORIES["postgres"] = 5
 
 
 @dataclass
@@ -29,8 +32,8 @@ class Production:
     machines: Machines
 
     def breaks(self, story: str) -> list[Service]:
-        """Its two services, broken."""
-        services = self.driver.services([f"{story}-1", f"{story}-2"])
+        """Its services, broken."""
+        services = self.driver.services([f"{story}-{number + 1}" for number in range(STORIES[story])])
         for service in services:
             self.driver.break_it(service)
         return services
@@ -60,7 +63,7 @@ class Production:
 
 @pytest.fixture(scope="module")
 def production(require: Callable[[str], str]) -> Iterator[Production]:
-    services = [(f"{story}-{number}", "web-1", "") for story in STORIES for number in (1, 2)]
+    services = [(f"{story}-{number + 1}", "web-1", "") for story, count in STORIES.items() for number in range(count)]
     with (
         tempfile.TemporaryDirectory(prefix="ps-") as folder,
         tempfile.TemporaryDirectory(prefix="paramedic-pg-") as pg_folder,
@@ -137,6 +140,40 @@ def test_while_redis_is_away_a_person_has_what_prefect_cannot_run_and_healing_go
     production.servers.redis.is_ready()
     production.alerts(second)
     production.heals(second)
+
+
+def test_while_postgresql_is_away_no_alert_is_taken_and_what_was_begun_is_finished_once_it_is_back(
+    production: Production,
+) -> None:
+    """Runs stand before their intent, before and after the first byte of their act as it is killed; they go on without it."""
+    driver, database = production.driver, production.servers.database
+    *held, taken, refused = production.breaks("postgres")
+    points = dict(zip(("evidence_taken", "intent_written", "act_sent"), held, strict=True))
+    for point, service in points.items():
+        driver.arm(point, service)
+    production.alerts(*held)
+    for point, service in points.items():
+        driver.stands_at(point, service)
+    production.alerts(taken)
+    database.kill()
+    alert = driver.alert(refused)
+    assert {driver.send_once(alert).status_code for _ in range(10)} == {503}
+    for point, service in points.items():
+        driver.release(point, service)
+    wait_for(
+        "a word that it is away", lambda: driver.mailbox.about("the store does not answer"), driver.tick, seconds=120
+    )
+    driver.send_meanwhile(alert)
+    database.start()
+    production.heals(taken, refused, points["evidence_taken"])
+    for service in (points["intent_written"], points["act_sent"]):
+        incident = driver.ended(service, seconds=400)
+        sent = [act for act in driver.acts_of(incident) if act.result != "not_sent"]
+        assert (incident.ending, service.starts, len(sent)) == (Ending.REMEDIATED, 2, 1), driver.told_of(service)
+    wait_for("a word that it is back", lambda: driver.mailbox.about("the store answers again"), driver.tick, seconds=60)
+    for machine in production.machines.ups:
+        production.is_whole_again(machine)
+    assert driver.mailbox.about("gone") == []  # of the processes that could not show that they live
 
 
 def test_alerts_come_in_again_with_nginx_and_were_repeated_until_then(production: Production) -> None:

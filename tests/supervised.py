@@ -15,14 +15,18 @@ import psutil
 import pytest
 
 from paramedic.errors import TemporaryError
-from paramedic.integrations.targets.supervisord import Reader
+from paramedic.integrations.targets.supervisord import Reader, Words
 from paramedic.remediation.target import Identity, Target
 from paramedic.transports.local import Local
 
-#: Appends a line at each start; needs half a second to stop; a broken one ends at once until it is mended.
+#: Appends a line at each start, and at each SIGUSR1; needs half a second to stop; a broken one ends at once until it is mended.
 PROGRAM = """
 import os, signal, sys, time
 folder, name = sys.argv[1:3]
+def reload(*_):
+    with open(f"{folder}/{name}.reloads", "a") as reloads:
+        reloads.write(f"{os.getpid()}\\n")
+signal.signal(signal.SIGUSR1, reload)  # and SIGHUP it does not handle
 with open(f"{folder}/{name}.starts", "a") as starts:
     starts.write(f"{os.getpid()}\\n")
 if "broken" in name and not os.path.exists(f"{folder}/{name}.mended"):
@@ -88,9 +92,14 @@ class Supervised:
             [program, "-n", "-c", str(folder / "conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    def target(self, name: str = "", address: str = "") -> Target:
-        name = name or self.app
-        return Target(f"here/{name}", "tracking", "here", "supervisord", name, address or f"unix://{self.folder}/s")
+    def target(self, name: str = "", address: str = "", *, reload: str | None = None) -> Target:
+        name, address = name or self.app, address or f"unix://{self.folder}/s"
+        words = Words.model_validate({"program": name, "address": address, "reload": reload})
+        return Target(f"here/{name}", "tracking", "here", "supervisord", name, address, words=words)
+
+    def reloads(self) -> int:
+        file = self.folder / f"{self.app}.reloads"
+        return len(file.read_text().splitlines()) if file.exists() else 0
 
     def identity(self, name: str = "") -> Identity:
         return Reader(self.target(name), Local()).identity()

@@ -14,7 +14,7 @@ LOOKED_AT_SECONDS = 1.0
 _AGAIN_SECONDS = 0.2
 
 
-def goes_on(look: Callable[[], Identity], judge: Callable[[Identity], None], deadline: float) -> Identity:
+def goes_on(target: str, look: Callable[[], Identity], judge: Callable[[Identity], None], deadline: float) -> Identity:
     """Look at what was reloaded for a second, or until `deadline`, whichever is sooner; the instance that was seen last.
 
     `judge` raises where the instance is no proof. Raises what it does, PermanentError of the look, and OutcomeUnknown where the
@@ -25,7 +25,7 @@ def goes_on(look: Callable[[], Identity], judge: Callable[[Identity], None], dea
         try:
             now = look()
         except TemporaryError as error:
-            raise OutcomeUnknown(f"it was reloaded, and whether it goes on is not known: {error}") from error
+            raise OutcomeUnknown(f"{target} was reloaded, and whether it goes on is not known: {error}") from error
         judge(now)
         if boottime() >= until:
             return now

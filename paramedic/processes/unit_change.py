@@ -74,10 +74,7 @@ class Changer:
             last.update(self._reader.properties())
             return identity_of(last)
 
-        try:
-            after = goes_on(look, lambda now: self._must_go_on(now, expected), deadline)
-        except OutcomeUnknown as error:
-            raise OutcomeUnknown(f"{self._target.id}: {error}") from error
+        after = goes_on(self._target.id, look, lambda now: self._must_go_on(now, expected), deadline)
         if None not in (before, _changed_state(last)) and _changed_state(last) == before:
             raise PermanentError(
                 f"systemctl says that {self._target.id} was reloaded, and systemd has noted no change of its state: it was not"

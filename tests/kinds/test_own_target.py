@@ -214,13 +214,15 @@ def test_a_remedy_of_another_kind_is_refused_by_lint(settings: Settings) -> None
     )
     other = RUNBOOK.replace('{job: "{job}"', '{supervisord: "{job}"').replace("[generation]", "[]")
     other = other.replace("restart-service", "restore-service").replace(
-        "  evidence:", "  remedies: [reload]\n  evidence:"
+        "  evidence:", "  remedies: [reboot]\n  evidence:"
     )
     other = other.replace("check: missing_for", "memory_below: 1GB").replace("runbook: job-down", "runbook: other")
     (settings.runbooks / "other.md").write_text(other)
     [problem] = open_library(settings).problems
-    assert "with.remedies.0: targets of the kind supervisord offer no reload; they offer: restart" in str(problem)
-    (settings.runbooks / "other.md").write_text(other.replace("[reload]", "[relaod]"))
+    assert "with.remedies.0: targets of the kind supervisord offer no reboot; they offer: restart, reload" in str(
+        problem
+    )
+    (settings.runbooks / "other.md").write_text(other.replace("[reboot]", "[rebot]"))
     [problem] = open_library(settings).problems
     shipped = {name for module in Registry().usable(Room.TARGETS).values() for name in module.REMEDIES}
     asked = {name for module in Registry().usable(Room.TARGETS).values() for name in getattr(module, "ASKED", {})}

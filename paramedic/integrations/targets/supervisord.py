@@ -15,13 +15,15 @@ from paramedic.kinds import process_target
 from paramedic.kinds.transport import Connection, TcpPort, Transport, UnixSocket
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
+from paramedic.processes.going_on import goes_on
+from paramedic.processes.signals import ReloadSignal
 from paramedic.remediation.target import Identity, Target
 from paramedic.text.address import fit_url
 from paramedic.text.sanitize import one_line
 from paramedic.text.template import as_it_is
 
 LABEL = "program"
-REMEDIES = ("restart",)
+REMEDIES = ("restart", "reload")
 ID_WITHOUT_KIND = True
 
 ANSWER_LIMIT = 4 * 1024 * 1024  # bytes; an answer about one supervisord's programs is a few kilobytes
@@ -46,6 +48,9 @@ class Words(BaseModel):
     address: Annotated[
         str, Field(pattern=r"^(unix:///|http://)"), AfterValidator(_filled_in_nowhere), AfterValidator(fit_url)
     ] = Field(description="where its supervisord listens: unix:///run/supervisor.sock, http://127.0.0.1:9001")
+    reload: ReloadSignal | None = Field(
+        default=None, description="the signal by which it reads its configuration again; none without it: HUP"
+    )
 
 
 def name_of(words: Words) -> str:
@@ -56,6 +61,14 @@ def name_of(words: Words) -> str:
 def address_of(words: Words) -> str:
     """Where its supervisord listens."""
     return words.address
+
+
+def needs(words: Words, remedy: str) -> str | None:
+    """The key that the remedy needs and these words lack, with an example.
+
+    A program dies by a signal that it does not handle, so that nobody sends one that its owner has not named.
+    """
+    return "reload: HUP" if remedy == "reload" and words.reload is None else None
 
 
 def is_remote(words: Words) -> bool:
@@ -123,12 +136,13 @@ class Reader:
 
 
 class Changer:
-    """Restarts one supervised program."""
+    """Restarts or reloads one supervised program. `did`: what came of a reload."""
 
     def __init__(self, target: Target, transport: Transport, total_timeout: timedelta = timedelta(seconds=30)) -> None:
         self._target = target
         self._transport = transport
         self._total = total_timeout
+        self.did = ""
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
         """Restart the instance `expected` of the program, by one request; returns the new instance.
@@ -168,6 +182,49 @@ class Changer:
                 raise OutcomeUnknown(
                     f"the restart of {target.id} was sent, and its outcome is open: {error}"
                 ) from error
+
+    def reload(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
+        """Send the instance `expected` of the program the signal that services.yaml names; returns that instance, which goes on.
+
+        As `restart`, but that nothing is sent, and PermanentError raised, where no signal is named or the program does not run.
+        The proof is supervisord's word that it sent the signal, and a look of a second: a program that died by it, also one
+        that was started again, is a PermanentError.
+        """
+        target, deadline = self._target, boottime() + self._total.total_seconds()
+        signal = getattr(target.words, "reload", None)
+        if signal is None:
+            raise PermanentError(
+                f"services.yaml names no signal by which {target.id} reloads: `reload: HUP` beside its program"
+            )
+        reader = Reader(target, self._transport, min(self._total, timedelta(seconds=5)))
+        now = reader.identity()
+        self._check(expected, now)
+        if not running(now):
+            raise PermanentError(f"{target.id} is {now.state}: only a program that runs can be reloaded")
+        request = _request(target, "supervisor.signalProcess", target.name, signal)
+        with _connect(target, self._transport, deadline) as line:
+            last_look()
+            if boottime() >= deadline:
+                raise Refused(f"the {spoken(self._total)} for reloading {target.id} were over before it was sent")
+            try:
+                line.send(request, deadline)
+                kill_point("act_sent", target.id)
+                sent = _answer(line, deadline, target)
+            except (OSError, TemporaryError) as error:
+                raise OutcomeUnknown(f"the reload of {target.id} was sent, and its outcome is open: {error}") from error
+        if sent is not True:
+            raise OutcomeUnknown(f"supervisord's answer about the reload of {target.id} is not that of a signal")
+        after = goes_on(target.id, reader.identity, lambda seen: self._must_go_on(seen, expected, signal), deadline)
+        self.did = f"supervisord sent {target.id} the signal {signal}, and process {after.instance['pid']} goes on"
+        return after
+
+    def _must_go_on(self, now: Identity, expected: Identity, signal: str) -> None:
+        """Raises PermanentError where the program did not outlive its reload."""
+        if not running(now) or process_target.process_of(now) != process_target.process_of(expected):
+            again = ", started again by supervisord" if process_target.has_process(now) else ""
+            raise PermanentError(
+                f"{self._target.id} died by its reload, the signal {signal}: it is {now.state} now{again}"
+            )
 
     def _check(self, expected: Identity, now: Identity) -> None:
         """Raises TargetChanged for another instance than the judged one, Refused while somebody stops it."""

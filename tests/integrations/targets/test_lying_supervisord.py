@@ -5,6 +5,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import pytest
 from lying_supervisord import OK, RUNNING, answering, at, saying
 
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
-from paramedic.integrations.targets.supervisord import Changer, Reader
+from paramedic.integrations.targets.supervisord import Changer, Reader, Words, needs
 from paramedic.kinds.process_target import process_identity
 from paramedic.kinds.transport import ProcessRow
+from paramedic.processes import going_on
+from paramedic.remediation.target import Target
 from paramedic.transports.local import Local
 
 IDENTITY = process_identity(7, 1_700_000_000.0, "RUNNING")
@@ -51,6 +54,107 @@ def test_after_the_send_what_cannot_be_understood_leaves_the_outcome_open(lie: b
     with answering(RUNNING, lie) as (target, asked), pytest.raises(OutcomeUnknown):
         Changer(target, Local()).restart(IDENTITY, lambda: None)
     assert b"system.multicall" in asked[1]
+
+
+SENT = saying(b"<boolean>1</boolean>")
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(going_on, "LOOKED_AT_SECONDS", 0.0)
+
+
+def reloading(target: Target) -> Changer:
+    return Changer(named(target.address, Words(program="app", address=target.address, reload="USR1")), Local())
+
+
+def named(address: str, words: Words | None) -> Target:
+    return replace(at(address), words=words)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_reload_is_one_signal_of_those_that_services_yaml_may_name() -> None:
+    with answering(RUNNING, SENT, RUNNING) as (target, asked):
+        changer = reloading(target)
+        assert changer.reload(IDENTITY, lambda: None) == IDENTITY
+    assert changer.did == "supervisord sent here/app the signal USR1, and process 7 goes on"
+    assert asked[1].count(b"<methodName>") == 1
+    assert b"<methodName>supervisor.signalProcess</methodName>" in asked[1]
+    assert b"<string>app</string>" in asked[1]
+    assert b"<string>USR1</string>" in asked[1]
+
+
+def test_no_signal_is_sent_that_services_yaml_does_not_name() -> None:
+    """Without it a program that handles no SIGHUP would die by its reload."""
+    words = Words(program="app", address="http://127.0.0.1:1")
+    assert needs(words, "reload") == "reload: HUP"
+    assert needs(words, "restart") is None
+    assert needs(words.model_copy(update={"reload": "HUP"}), "reload") is None
+    looked: list[int] = []
+    for none in (words, None):
+        with pytest.raises(PermanentError, match=r"names no signal by which here/app reloads: `reload: HUP` beside"):
+            Changer(named("http://127.0.0.1:1", none), Local()).reload(IDENTITY, lambda: looked.append(1))
+    assert not looked
+
+
+@pytest.mark.parametrize("signal", ["KILL", "TERM", "STOP", "1", "SIGHUP", "hup", "HUP; reboot", ""])
+def test_a_signal_that_ends_or_stops_a_program_is_no_reload(signal: str) -> None:
+    with pytest.raises(ValueError, match="'HUP', 'USR1' or 'USR2'"):
+        Words.model_validate({"program": "app", "address": "unix:///s", "reload": signal})
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_after_a_signal_what_cannot_be_understood_leaves_the_outcome_open(lie: bytes) -> None:
+    with answering(RUNNING, lie) as (target, asked), pytest.raises(OutcomeUnknown):
+        reloading(target).reload(IDENTITY, lambda: None)
+    assert b"signalProcess" in asked[1]
+
+
+@pytest.mark.parametrize("other", [saying(b"<boolean>0</boolean>"), RUNNING])
+def test_the_answer_of_another_request_is_none_of_a_signals(other: bytes) -> None:
+    with answering(RUNNING, other) as (target, _), pytest.raises(OutcomeUnknown, match="not that of a signal"):
+        reloading(target).reload(IDENTITY, lambda: None)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_after_a_signal_a_supervisord_that_says_nothing_more_leaves_the_outcome_open() -> None:
+    with answering(RUNNING, SENT, b"") as (target, _), pytest.raises(OutcomeUnknown, match="whether it goes on"):
+        reloading(target).reload(IDENTITY, lambda: None)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(
+    ("then", "words"),
+    [
+        (RUNNING.replace(b">7<", b">8<"), "it is RUNNING now, started again by supervisord"),
+        (RUNNING.replace(b">1700000000<", b">1700000009<"), "it is RUNNING now, started again by supervisord"),
+        (RUNNING.replace(b">7<", b">0<").replace(b"RUNNING", b"EXITED"), "it is EXITED now$"),
+        (RUNNING.replace(b">7<", b">0<").replace(b"RUNNING", b"BACKOFF"), "it is BACKOFF now$"),
+    ],
+)
+def test_a_program_that_died_by_its_reload_was_not_reloaded(then: bytes, words: str) -> None:
+    with (
+        answering(RUNNING, SENT, then) as (target, _),
+        pytest.raises(PermanentError, match=f"died by its reload, the signal USR1: {words}"),
+    ):
+        reloading(target).reload(IDENTITY, lambda: None)
+
+
+def fault(code: int, words: str) -> bytes:
+    member = "<member><name>{}</name><value>{}</value></member>"
+    inside = member.format("faultCode", f"<int>{code}</int>") + member.format(
+        "faultString", f"<string>{words}</string>"
+    )
+    return OK + f"<methodResponse><fault><value><struct>{inside}</struct></value></fault></methodResponse>".encode()
+
+
+@pytest.mark.parametrize(
+    "no", [fault(70, "NOT_RUNNING: app"), fault(1, "UNKNOWN_METHOD"), fault(30, "FAILED: no such")]
+)
+def test_a_supervisord_that_says_no_to_a_signal_has_failed(no: bytes) -> None:
+    """Before 3.2 it knows no signals (Supervisor/supervisor#477)."""
+    with answering(RUNNING, no) as (target, _), pytest.raises(PermanentError, match="says "):
+        reloading(target).reload(IDENTITY, lambda: None)
 
 
 def test_a_billion_laughs_are_no_answer() -> None:

@@ -39,6 +39,7 @@ _PACKAGE = Path(__file__).parents[1]
 _SHIPPED = {room: "sources" if room is Room.SOURCES else f"integrations.{room}" for room in Room}
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_NAME_RULE = "a name is small letters, digits and `_`, at most 40"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,12 @@ class Registry:
         if self._folder is None:
             return
         for file in sorted((self._folder / room).glob("[!_]*.py")):
-            why_not = None if _NAME.fullmatch(file.stem) else "a name is small letters, digits and `_`, at most 40"
+            why_not = None if _NAME.fullmatch(file.stem) else _NAME_RULE
             yield file.stem, _Found(str(file), partial(_from_file, room, file), why_not or _untrusted(file))
+        if room is Room.SOURCES:
+            for file in sorted((self._folder / room).glob("[!_]*.yaml")):
+                why_not = None if _NAME.fullmatch(file.stem) else _NAME_RULE
+                yield file.stem, _Found(str(file), partial(_from_mapping, file), why_not or _untrusted(file))
 
     def _load(self, room: Room, name: str) -> ModuleType | Broken:
         with self._lock:
@@ -188,7 +193,7 @@ def _installed(room: Room, entries: Any) -> Iterator[tuple[str, _Found]]:
     for entry in entries.select(group=f"paramedic.{room}"):
         package = entry.dist.name if entry.dist else "a package"
         where = f"{package}, entry point {entry.value}"
-        why_not = None if _NAME.fullmatch(entry.name) else "a name is small letters, digits and `_`, at most 40"
+        why_not = None if _NAME.fullmatch(entry.name) else _NAME_RULE
         yield entry.name, _Found(where, partial(_from_package, entry.value), why_not)
 
 
@@ -211,6 +216,17 @@ def _from_file(room: Room, file: Path) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    return module
+
+
+def _from_mapping(file: Path) -> ModuleType:
+    """A source that a team's own mapping makes: a module with what every source has."""
+    from paramedic.alerts.mapping import MappedSource  # only where there is a mapping
+
+    source = MappedSource(file.stem, file.read_text(encoding="utf-8"), str(file))
+    module = ModuleType(f"paramedic_plugins.sources.{file.stem}", source.BODY)
+    for name in ("BODY", "EXAMPLE", "SEVERITIES", "read"):
+        setattr(module, name, getattr(source, name))
     return module
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from backed_up_stores import found, handed_over_in, noted, opened, rows, signed
+from backed_up_stores import found, handed_over_in, noted, opened, rows, signed, unpacked
 from boundaries import killed_at
 from command_line import paramedic
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -60,9 +60,8 @@ def test_a_backup_holds_a_whole_store_of_one_moment_while_others_write(settings:
         writer.join()
         store.close()
     for number in range(3):
-        with tarfile.open(tmp_path / f"{number}.backup") as tar:
-            assert tar.getnames() == ["backup.json", "store.db", "checkpoints.jsonl", "signing.pub"]
-            tar.extract("store.db", tmp_path / str(number), filter="data")
+        names = unpacked(tmp_path / f"{number}.backup", tmp_path / str(number))
+        assert names == ["backup.json", "store.db", "checkpoints.jsonl", "signing.pub"]
         copy = Store(f"sqlite:///{tmp_path}/{number}/store.db")
         with copy.read() as tx:
             marks = checkpoints.read(settings.checkpoints())
@@ -110,9 +109,7 @@ def test_a_trail_that_does_not_verify_is_not_restored_unless_that_is_said(settin
     store.close()
     signed(settings)
     back_up(settings, tmp_path / "backup")
-    broken = tmp_path / "broken"
-    with tarfile.open(tmp_path / "backup") as tar:
-        tar.extractall(broken, filter="data")
+    unpacked(tmp_path / "backup", broken := tmp_path / "broken")
     edited(broken / "store.db", "UPDATE trail SET reason = 'another' WHERE seq = 1")
     with tarfile.open(tmp_path / "changed", "w:gz") as tar:
         for part in ("backup.json", "store.db", "checkpoints.jsonl", "signing.pub"):

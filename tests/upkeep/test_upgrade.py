@@ -1,12 +1,12 @@
 """A store of an older version: refused in words, copied, then brought to this version's schema."""
 
 import json
-import tarfile
 from pathlib import Path
 
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from backed_up_stores import unpacked
 from command_line import paramedic
 from sqlalchemy import text
 
@@ -61,9 +61,8 @@ def test_an_upgrade_keeps_what_is_there_and_a_backup_of_before(old: Settings, tm
     assert upgrade(old, tmp_path / "before") == (OLD, NEW)
     assert revision_of(old.store()) == NEW
     assert rows_of(old.store(), "SELECT id, body FROM quarantine") == [("one", "its body")]
-    with tarfile.open(tmp_path / "before") as tar:
-        tar.extract("store.db", tmp_path, filter="data")
-    assert revision_of(f"sqlite:///{tmp_path}/store.db") == OLD
+    unpacked(tmp_path / "before", tmp_path / "old")
+    assert revision_of(f"sqlite:///{tmp_path}/old/store.db") == OLD
     assert upgrade(old, tmp_path / "again") == (NEW, NEW)
     assert not (tmp_path / "again").exists()
 

@@ -62,15 +62,18 @@ kill-table: .venv/ready
 	@LONG_TESTS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile tests/kill tests/responder/test_features.py $(ARGS)
 
 containers: .venv/ready
+	@.ci/needs podman=podman runc=runc busybox=busybox-static
 	@LONG_TESTS=1 REQUIRE_REAL_SERVERS=1 $(BIN)/pytest tests/real/test_containers.py tests/real/test_container_roll_back.py tests/real/test_container_stories.py tests/real/test_demo_with_more.py $(ARGS)
 
 image: .venv/ready # makes a base of Debian's packages once: 3 minutes
+	@.ci/needs podman=podman runc=runc mmdebstrap=mmdebstrap sshd=openssh-server initdb=postgresql redis-server=redis-server
 	@LONG_TESTS=1 REQUIRE_REAL_SERVERS=1 $(BIN)/pytest tests/real/test_image.py tests/real/test_image_roles.py $(ARGS)
 
 kubernetes: .venv/ready # builds kube-apiserver and kube-controller-manager once: 4 minutes on 2 cores
 	@KUBERNETES_BUILD="$$(.ci/kubernetes)" LONG_TESTS=1 REQUIRE_REAL_SERVERS=1 $(BIN)/pytest tests/real/test_kubernetes.py tests/real/test_kubernetes_manifests.py tests/real/test_kubernetes_stories.py tests/real/test_demo_in_kubernetes.py tests/kill/test_real_workloads_killed.py $(ARGS)
 
 production: .venv/ready
+	@.ci/needs initdb=postgresql redis-server=redis-server nginx=nginx-light
 	@LONG_TESTS=1 REQUIRE_REAL_SERVERS=1 $(BIN)/pytest tests/real/test_production_shape.py $(ARGS)
 
 schedules: .venv/ready

@@ -1,6 +1,7 @@
 """The files for containers and clusters fit each other and the code: settings that there are, roles, ports, least rights."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -140,6 +141,29 @@ def test_kustomize_builds_the_base() -> None:
     found = list(YAML(typ="safe", pure=True).load_all(built.stdout))
     assert len(found) == len(manifests())
     assert {one["metadata"].get("namespace", "paramedic") for one in found} == {"paramedic"}
+
+
+def test_the_component_of_nodes_adds_the_right_to_look_at_one_by_its_name(tmp_path: Path) -> None:
+    """And that alone, for the account of the responder: in an overlay as docs/production.md has it."""
+    kubectl = shutil.which("kubectl") or missing("there is no kubectl")
+    base, component = (os.path.relpath(path, tmp_path) for path in (BASE, BASE.parent / "components" / "nodes"))
+    overlay = f"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [{base}]\n"
+    built = []
+    for text in (overlay, f"{overlay}components: [{component}]\n"):
+        (tmp_path / "kustomization.yaml").write_text(text)
+        done = subprocess.run(
+            [kubectl, "kustomize", str(tmp_path)], check=False, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        built.append(list(YAML(typ="safe", pure=True).load_all(done.stdout)))
+    role, binding = [one for one in built[1] if one not in built[0]]
+    assert (role["kind"], role["rules"]) == (
+        "ClusterRole",
+        [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}],
+    )
+    [account] = [pod["serviceAccountName"] for name, pod in pods() if name == "responder"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "paramedic"}]
+    assert (binding["kind"], binding["roleRef"]["name"]) == ("ClusterRoleBinding", role["metadata"]["name"])
 
 
 def test_nginx_takes_the_file_of_compose(require: Callable[[str], str], tmp_path: Path) -> None:

@@ -48,6 +48,19 @@ def test_the_role_is_taken(server: Server) -> None:
     assert applied(server, FOLDER / "role.yaml").count("(server dry run)") == 2
 
 
+def test_the_component_of_nodes_lets_the_responder_look_at_one_and_no_more(server: Server) -> None:
+    server.kubectl("apply", "-f", str(FOLDER / "components" / "nodes" / "nodes.yaml"))
+
+    def may(account: str, verb: str) -> bool:
+        asked = {"user": f"system:serviceaccount:paramedic:{account}"}
+        asked |= {"resourceAttributes": {"verb": verb, "resource": "nodes", "name": "one"}}
+        review = server.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": asked})
+        return bool(review["status"]["allowed"])
+
+    assert [may("paramedic", verb) for verb in ("get", "list", "watch", "patch", "delete")] == [True, *[False] * 4]
+    assert not may("nobody", "get")
+
+
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [("readinessProbe:", "redinessProbe:"), ("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: 7")],

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -149,12 +150,12 @@ class Engine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def accepted(gateway: str, token: str, alert: str) -> bool:
+def accepted(gateway: str, token: str, alert: str, trusting: ssl.SSLContext | bool = True) -> bool:
     """Whether the gateway takes this alert about `web-7`, which fires: with a 202, as Alertmanager asks."""
     labels = {"alertname": alert, "instance": "web-7", "severity": "critical"}
     fires = {"status": "firing", "labels": labels, "annotations": {}, "startsAt": utc_now().isoformat()}
     body = {"version": "4", "status": "firing", "alerts": [fires]}
-    with httpx.Client(timeout=30, trust_env=False) as http, suppress(httpx.TransportError):
+    with httpx.Client(timeout=30, trust_env=False, verify=trusting) as http, suppress(httpx.TransportError):
         login = {"Authorization": f"Bearer {token}"}
         return http.post(f"{gateway}/alerts/alertmanager", json=body, headers=login).status_code == 202
     return False

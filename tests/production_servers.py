@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -70,6 +71,7 @@ class Program:
     answers: Callable[[], bool]
     env: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    port: int = 0
 
     def start(self) -> None:
         """Begin; `is_ready` says when it serves."""
@@ -98,6 +100,15 @@ class Program:
         return (self.folder / f"{self.name}.log").read_text(errors="replace")[-3000:]
 
 
+@dataclass(frozen=True)
+class Tls:
+    """What a server shows, and the authority that signed it."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+
 @dataclass
 class Database:
     """A PostgreSQL that a test kills and starts again on its data, at its port."""
@@ -119,6 +130,18 @@ class Database:
     def start(self) -> None:
         """It recovers what was committed, and answers."""
         self.postgres, self._process = start_postgres(self.initdb, self.folder, self.postgres.port)
+
+    def secure(self, tls: Tls) -> None:
+        """From now on every role but the superuser comes by TLS alone, and with its password."""
+        data = self.folder / "data"
+        for file, name in ((tls.certificate, "server.crt"), (tls.key, "server.key")):
+            (data / name).write_bytes(file.read_bytes())
+            (data / name).chmod(0o600)
+            shutil.chown(data / name, *([data.owner()] * 2))
+        rules = ("host all postgres 127.0.0.1/32 trust", "hostssl all all 127.0.0.1/32 scram-sha-256")
+        (data / "pg_hba.conf").write_text("\n".join(rules) + "\n")
+        self.postgres.run("ALTER SYSTEM SET ssl = on")
+        self.postgres.run("SELECT pg_reload_conf()")
 
     def stop(self) -> None:
         stop_postgres(self._process)
@@ -198,19 +221,30 @@ def _pair(name: str, port: int, behind: list[int]) -> str:
     return _PAIR.format(name=name, port=port, servers=servers)
 
 
-def redis_on(port: int, program: str, folder: Path) -> Program:
-    """A Redis at this port of loopback, with REDIS_PASSWORD."""
-    (folder / "redis.conf").write_text(
-        f'bind 127.0.0.1\nport {port}\nrequirepass {REDIS_PASSWORD}\nsave ""\nappendonly no\ndir {folder}\n'
+def redis_on(port: int, program: str, folder: Path, tls: Tls | None = None) -> Program:
+    """A Redis at this port of loopback, with REDIS_PASSWORD; by TLS alone where it has a certificate."""
+    listens = f"port {port}\n"
+    if tls is not None:
+        listens = f"port 0\ntls-port {port}\ntls-auth-clients no\ntls-ca-cert-file {tls.authority}\n"
+        listens += f"tls-cert-file {tls.certificate}\ntls-key-file {tls.key}\n"
+    rest = f'bind 127.0.0.1\nrequirepass {REDIS_PASSWORD}\nsave ""\nappendonly no\ndir {folder}\n'
+    (folder / "redis.conf").write_text(listens + rest)
+    authority = None if tls is None else str(tls.authority)
+    client = redis.Redis(
+        port=port,
+        password=REDIS_PASSWORD,
+        socket_timeout=2,
+        host="127.0.0.1",
+        ssl=tls is not None,
+        ssl_ca_certs=authority,
     )
-    client = redis.Redis(port=port, password=REDIS_PASSWORD, socket_timeout=2)
 
     def pongs() -> bool:
         with contextlib.suppress(redis.RedisError):
             return bool(client.ping())
         return False
 
-    return Program("redis", [program, str(folder / "redis.conf")], folder, pongs)
+    return Program("redis", [program, str(folder / "redis.conf")], folder, pongs, port=port)
 
 
 def _prefect(name: str, port: int, postgres: Postgres, redis_port: int, folder: Path) -> Program:
@@ -241,4 +275,4 @@ def _listens(port: int) -> bool:
     return False
 
 
-__all__ = ["PREFECT_LOGIN", "REDIS_PASSWORD", "Program", "Servers", "answers", "module", "redis_on", "serving"]
+__all__ = ["PREFECT_LOGIN", "REDIS_PASSWORD", "Program", "Servers", "Tls", "answers", "module", "redis_on", "serving"]

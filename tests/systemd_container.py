@@ -23,8 +23,9 @@ mkdir /sys/fs/cgroup/systemd
 mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
 mount --bind "$folder/console" /dev/console
 [ ! -e "$folder/rules.d" ] || mount --bind "$folder/rules.d" /etc/polkit-1/rules.d
+units=$folder/units
 [ ! -e "$folder/stage.sh" ] || . "$folder/stage.sh"
-exec env -i PATH="$PATH" container=test SYSTEMD_UNIT_PATH="$folder/units" "$2" --system --log-target=console --unit=basic.target
+exec env -i PATH="$PATH" container=test SYSTEMD_UNIT_PATH="$units" "$2" --system --log-target=console --unit=basic.target
 """
 
 UNITS = {
@@ -81,7 +82,8 @@ class CannotRun(Exception):
 class PidOne:
     """The running systemd. `via` stands before a command that is to reach it.
 
-    A folder `rules.d` in its folder gives it polkit, with these rules; a script `stage.sh` mounts what else it has of its own.
+    A folder `rules.d` in its folder gives it polkit, with these rules; a script `stage.sh` mounts what else it has of its own,
+    and may name more folders of units in `$units`.
     """
 
     def __init__(self, require: Callable[[str], str], folder: Path) -> None:

@@ -1,31 +1,28 @@
 """The systemd unit that is shipped, in a real systemd: it becomes active once alerts are accepted, and may do little."""
 
-import os
 import re
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 from boundaries import Boundaries
-from deployed_systemd import UID, UNIT, install, ship
-from required import missing
-from systemd_container import CannotRun, PidOne
+from deployed_systemd import FETCHES, GIVEN, Machine, machine, may_do_little
+from production_page import blocks
 from whole_paramedic import until
 
-from paramedic.demo.world import Mailbox
+from paramedic.demo.world import Mailbox, free_port
 from paramedic.machine.clock import iso, utc_now
-from paramedic.store import Store, attempts, trail
+from paramedic.settings import ROOT
+from paramedic.store import Store, attempts, generation, kill_switch, trail
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 #: The exposure that `systemd-analyze security` may see at most; 0 is none, 10 all.
 EXPOSURE = 1.9
 
+UNIT = ROOT / "deployments" / "systemd" / "paramedic.service"
 NAME = UNIT.name
 
 
@@ -34,27 +31,23 @@ TARGET = "localhost/my-service.service"
 
 
 class Deployed:
-    """The unit in its systemd."""
+    """The unit on its machine."""
 
-    def __init__(self, systemd: PidOne, given: dict[str, str], mailbox: Mailbox) -> None:
-        self.systemd = systemd
+    def __init__(self, machine: Machine, given: dict[str, str], mailbox: Mailbox) -> None:
+        self.machine = machine
         self.port, self.prefect_port = given["PARAMEDIC_PORT"], given["PREFECT_SERVER_API_PORT"]
         self.mailbox = mailbox
-        self.data = systemd.folder / "srv" / "data"
+        self.data = machine.srv / "paramedic" / "data"
         self.boundaries = Boundaries(self.data / "boundaries")
 
     def shows(self, name: str) -> str:
-        return self.systemd.run("systemctl", "show", "--value", f"--property={name}", NAME).stdout.strip()
+        return self.machine.shows(NAME, name)
 
     def process(self) -> psutil.Process:
-        """Its main process. Its pid inside is the one of the namespace."""
-        for process in psutil.process_iter(["uids"]):
-            if process.info["uids"].real == UID and process.parent().pid == self.systemd.pid:
-                return process
-        raise AssertionError(f"no process of {NAME} runs:\n{self.log()}")
+        return self.machine.process(NAME)
 
     def log(self) -> str:
-        return self.systemd.run("journalctl", "--no-pager", "-u", NAME).stdout
+        return self.machine.log(NAME)
 
     def healthy(self) -> bool:
         return _answers(f"http://127.0.0.1:{self.port}/readyz")
@@ -62,34 +55,27 @@ class Deployed:
 
 @pytest.fixture(scope="module")
 def deployed(require: Callable[[str], str]) -> Iterator[Deployed]:
-    folder = Path(tempfile.mkdtemp(prefix="sd"))
-    folder.chmod(0o755)
-    with Mailbox() as mailbox:
-        given = install(
-            folder,
-            PARAMEDIC_KILL_POINTS="/srv/paramedic/data/boundaries",
-            PARAMEDIC_SMTP_URL=mailbox.url,
-            PARAMEDIC_MAIL_FROM="paramedic@example.org",
+    """Installed by the commands of the page, up to the last one, which starts it."""
+    user, unit, _ = blocks("Where it runs")
+    with Mailbox() as mailbox, machine(require) as here:
+        given = {
+            "PARAMEDIC_PORT": str(free_port()),
+            "PREFECT_SERVER_API_PORT": str(free_port()),
+            "PARAMEDIC_KILL_POINTS": "/srv/paramedic/data/boundaries",
+            "PARAMEDIC_SMTP_URL": mailbox.url,
+            "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
+        }
+        here.plays(user, GIVEN)
+        here.plays(
+            unit, {"systemctl enable --now paramedic": "install -d -m 0700 -o paramedic /srv/paramedic/data/boundaries"}
         )
-        boundaries = folder / "srv" / "data" / "boundaries"
-        boundaries.mkdir(mode=0o700)
-        os.chown(boundaries, UID, UID)
-        try:
-            systemd = PidOne(require, folder)
-        except CannotRun as no:
-            shutil.rmtree(folder)
-            missing(str(no))
-        try:
-            ship(folder)
-            assert systemd.run("systemctl", "daemon-reload").returncode == 0
-            yield Deployed(systemd, given, mailbox)
-        finally:
-            systemd.end()
-            shutil.rmtree(folder)
+        with (here.root / "etc/default/paramedic").open("a") as out:
+            out.writelines(f"{name}={value}\n" for name, value in given.items())
+        yield Deployed(here, given, mailbox)
 
 
 def test_systemd_finds_nothing_wrong_with_the_unit(deployed: Deployed) -> None:
-    found = deployed.systemd.run("systemd-analyze", "verify", "--man=no", str(deployed.systemd.folder / "units" / NAME))
+    found = deployed.machine.systemd.run("systemd-analyze", "verify", "--man=no", f"/etc/systemd/system/{NAME}")
     assert (found.returncode, [line for line in found.stderr.splitlines() if NAME in line]) == (0, [])
 
 
@@ -102,16 +88,17 @@ def test_its_exposure_stays_low(require: Callable[[str], str]) -> None:
 
 
 def test_it_becomes_active_with_the_gateway_gives_signs_of_life_and_may_do_little(deployed: Deployed) -> None:
-    systemd = deployed.systemd
-    assert systemd.run("systemctl", "start", "--no-block", NAME).returncode == 0
-    until(lambda: deployed.shows("ActiveState") in ("active", "failed"), "the unit")
+    *_, last = blocks("Where it runs")[1].strip().splitlines()
+    assert last == "systemctl enable --now paramedic"
+    deployed.machine.plays(last)
     assert deployed.shows("ActiveState") == "active", deployed.log()
+    assert deployed.shows("UnitFileState") == "enabled"
     assert deployed.healthy(), deployed.log()  # active says that alerts are accepted: no waiting for it
     assert deployed.shows("WatchdogUSec") == "2min"
     fed = deployed.shows("WatchdogTimestampMonotonic")
     until(lambda: deployed.shows("WatchdogTimestampMonotonic") != fed, "a sign of life", 10)
 
-    _may_do_little(deployed.process())
+    may_do_little(deployed.process(), NAME, "/srv/paramedic/data")
 
 
 def test_the_prefect_ui_is_served_though_its_code_may_not_be_written(deployed: Deployed) -> None:
@@ -119,19 +106,6 @@ def test_the_prefect_ui_is_served_though_its_code_may_not_be_written(deployed: D
     until(lambda: _answers(f"{prefect}/api/health"), "Prefect", 300)
     page = httpx.get(prefect, follow_redirects=True, timeout=30, trust_env=False)
     assert (page.status_code, "<title>Prefect" in page.text) == (200, True), page.text[:500]
-
-
-def _may_do_little(main: psutil.Process) -> None:
-    """What the kernel says of each process, and what it lets the main one see of the file system."""
-    for process in (main, *main.children(recursive=True)):
-        status = dict(re.findall(r"^(\w+):\s+(.*)$", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE))
-        assert {status[name] for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {"0" * 16}, process.cmdline()
-        assert (status["NoNewPrivs"], status["Seccomp"], status["Uid"].split()[0]) == ("1", "2", str(UID))
-    mounts = [line.split() for line in Path(f"/proc/{main.pid}/mountinfo").read_text().splitlines()]
-    writable = {mount[4] for mount in mounts if "rw" in mount[5].split(",")}
-    assert "/srv/paramedic/data" in writable
-    assert not {"/", "/srv", "/srv/paramedic", "/opt", "/opt/paramedic", "/etc"} & writable
-    assert not os.listdir(f"/proc/{main.pid}/root/root")  # noqa: PTH208 - nothing of anybody's home
 
 
 def test_killed_it_is_back_and_finishes_what_it_had_begun(deployed: Deployed) -> None:
@@ -151,6 +125,39 @@ def test_killed_it_is_back_and_finishes_what_it_had_begun(deployed: Deployed) ->
     except AssertionError as error:
         raise AssertionError(_told(deployed)) from error
     until(lambda: deployed.mailbox.about("INC-1"), "a word to a person", 120)
+
+
+def test_doctor_speaks_for_the_unit(deployed: Deployed) -> None:
+    """With the settings and secrets of the unit, as its user; what it says is missing is for another test."""
+    said = deployed.machine.plays(
+        blocks("Where it runs")[2], {"\nparamedic doctor": "\nparamedic doctor || test $? = 1"}
+    )
+    assert "/srv/paramedic/data" in said
+    assert "mail" in said
+
+
+def test_what_the_page_backs_up_it_restores_and_then_a_person_lets_it_act(deployed: Deployed) -> None:
+    [back_up], [restore] = blocks("Backup"), blocks("Restore")
+    deployed.machine.plays(back_up)
+    [file] = (deployed.data.parent / "backups").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    said = deployed.machine.plays(restore, {"FILE": file.name})
+    assert "INC-1" in said
+    with Store(f"sqlite:///{deployed.data}/paramedic.db").read() as tx:
+        assert generation(tx) == 2
+        assert kill_switch.standing(tx) == []
+    assert deployed.healthy(), deployed.log()
+
+
+def test_the_upgrade_of_the_page_ends_with_everything_up(deployed: Deployed) -> None:
+    """The schema of a release before is in the tests of the roles, on PostgreSQL."""
+    [upgrade] = blocks("Upgrade")
+    given = {FETCHES: "true", "\nparamedic doctor": "\nparamedic doctor || test $? = 1"}
+    said = deployed.machine.plays(upgrade, given)
+    assert "there is nothing to do" in said
+    assert deployed.shows("ActiveState") == "active", deployed.log()
+    assert deployed.healthy(), deployed.log()
+    assert (deployed.data.parent / "backups" / "before-VERSION").exists()
 
 
 def _told(deployed: Deployed) -> str:

@@ -135,11 +135,7 @@ class Changer:
         if (words := gitops_repository.repository(self._target)) is not None:
             return self._reverted(words, now, expected, last_look, approved=approved)
         good = releases.judged(self._target, now, releases.groups(self._api, now), expected, approved=approved)
-        try:
-            self._rolled(releases.order(self._target, good), now.identity, last_look)
-        except PermanentError as error:
-            raise PermanentError(f"{error}{releases.after_words(now)}") from error
-        return str(good.last.number)
+        return self._gone_to(good, releases.order(self._target, good), now, last_look)
 
     def undo(self, expected: str, last_look: Callable[[], None]) -> str:
         """Go forward again from `expected`, to which the last roll-back led, to the release that it has left; say which.
@@ -149,8 +145,14 @@ class Changer:
         """
         now = read(self._api, self._place)
         bad = releases.left(self._target, now, releases.groups(self._api, now), expected)
-        self._rolled(releases.undo(self._target, bad), now.identity, last_look)
-        return str(bad.last.number)
+        return self._gone_to(bad, releases.undo(self._target, bad), now, last_look)
+
+    def _gone_to(self, release: releases.Group, order: Order, now: Workload, last_look: Callable[[], None]) -> str:
+        try:
+            self._rolled(order, now.identity, last_look)
+        except PermanentError as error:
+            raise PermanentError(f"{error}{releases.after_words(now)}") from error
+        return str(release.last.number)
 
     def _reverted(
         self,

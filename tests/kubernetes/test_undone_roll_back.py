@@ -11,7 +11,7 @@ import kubernetes_api
 import pytest
 from gitops_shop import template
 from kubernetes_api import ApiServer, Fault
-from kubernetes_objects import controller_revision, path_of, replica_set, workload
+from kubernetes_objects import controller_revision, path_of, pod, replica_set, workload
 
 from paramedic.doors import changing, reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged
@@ -135,6 +135,14 @@ def test_a_newer_release_that_was_taken_back_is_not_the_one_that_was_left(api: A
     assert image(api) == "shop/api:2"
 
 
+def test_revisions_are_numbers_and_ten_comes_after_nine(api: ApiServer, target: Target) -> None:
+    for number in (9, 10):
+        deploy(api, f"shop/api:{number}", number)
+    api.objects[f"{APPS}/replicasets/api-9"]["status"]["availableReplicas"] = 1
+    assert roll_back(target) == "9"
+    assert undo(target) == "10"
+
+
 def test_a_status_that_moves_is_read_again_and_a_409_changes_nothing(api: ApiServer, target: Target) -> None:
     roll_back(target)
     api.moves = 2
@@ -228,6 +236,14 @@ def test_the_other_kinds_go_by_their_controller_revisions(api: ApiServer, target
     assert target.machine is not None
     listed = kubernetes_api.target(target.machine, kind)
     assert roll_back(listed) == "1"
+    if kind == "statefulset":
+        api.rolls = False
+        waits = [{"name": "api", "ready": False, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
+        api.put("/api/v1/namespaces/shop/pods/api-0", pod("api-0", "uid-set", ready=False, containerStatuses=waits))
+        with pytest.raises(PermanentError, match="delete the pod that is stuck"):
+            undo(listed)
+        assert image(api, path) == "shop/api:2"
+        return
     assert undo(listed) == "2"
     assert image(api, path) == "shop/api:2"
     [_, sent] = api.asked("PATCH")

@@ -41,6 +41,7 @@ from paramedic.text.setting_fields import (
     Place,
     Secrets,
     SecretWeb,
+    Topics,
     Web,
     absolute,
     by_name,
@@ -127,6 +128,7 @@ class Settings(BaseModel):
     gateway_hosts: Names = ()
     gateway_tokens: Secrets = {}
     gateway_users: Secrets = {}
+    sns_topics: Topics = {}
     body_limit: Bytes = Field(default=16 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
     quarantine_limit: int = Field(default=1000, ge=1, le=1_000_000)
     prefect_api_url: Web = None

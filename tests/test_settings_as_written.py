@@ -22,6 +22,8 @@ from paramedic.text.units import Between
 _TOKEN = {"sender": "a-token-of-the-test-that-is-long"}
 _CHANNEL = {"ops": {"url": "https://hooks.example/ops", "secret": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"}}
 
+_TOPIC = {"alarms": "arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms.fifo"}
+
 #: What is neither a duration nor a number with bounds: a text, or a text and what it means.
 _OTHERS: dict[str, list[Any]] = {
     "data": [Said("/srv/paramedic", Path("/srv/paramedic"))],
@@ -36,6 +38,7 @@ _OTHERS: dict[str, list[Any]] = {
     "gateway_hosts": [Said("a.example, b.example", ("a.example", "b.example"))],
     "gateway_tokens": [Said(json.dumps(_TOKEN), _TOKEN)],
     "gateway_users": [Said(json.dumps(_TOKEN), _TOKEN)],
+    "sns_topics": [Said(json.dumps(_TOPIC), _TOPIC)],
     "prefect_api_url": ["http://127.0.0.1:4200/api"],
     "prefect_api_auth": ["ada:secret-word-3"],
     "prefect_ui_url": ["https://prefect.example"],

@@ -29,6 +29,7 @@ from paramedic.change.run import PlaybookRun
 from paramedic.gateway import __main__ as gateway_process
 from paramedic.gateway.alerts import AlertIntake
 from paramedic.gateway.app import make_app
+from paramedic.gateway.senders import Senders
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending
 from paramedic.intake.intake import Wake
@@ -39,6 +40,7 @@ from paramedic.remediation.breaker import BreakerLimit, FleetLimit
 from paramedic.remediation.site_limits import SiteLimits
 from paramedic.responder import worker as worker_module
 from paramedic.settings import Settings
+from paramedic.sources import pagerduty
 from paramedic.stack.environment import child_env
 from paramedic.stack.stack import Stack
 from paramedic.store import Store, acts, attempts, checks, incidents
@@ -90,6 +92,7 @@ ELSEWHERE = {
     "runbooks": "tasks/test_runbooks_as_written.py",
     "severities": "gateway/test_severities.py",
     "smtp_url": "integrations/channels/test_mailboxes.py",
+    "sns_topics": "sources/test_cloudwatch.py",
     "store_owner_url": "upkeep/test_seal.py",
     "store_url": "upkeep/test_backup.py",
     "work_pool_type": "responder/test_shortcut_check.py",
@@ -216,9 +219,9 @@ def test_so_many_bodies_that_could_not_be_read_are_kept(store: Store, tmp_path: 
 @sees("body_limit")
 def test_a_body_is_taken_up_to_its_limit_whoever_sent_it(store: Store, tmp_path: Path) -> None:
     settings: Any = Settings(data=tmp_path, body_limit=4096)
-    parts: Any = {"store": store, "senders": None, "wake": Wake(), "readiness": None}
+    parts: Any = {"store": store, "senders": Senders(settings), "wake": Wake(), "readiness": None}
     intake = AlertIntake(settings=settings, body_timeout=timedelta(seconds=1), **parts)
-    lane = intake.signing_lane(lambda *_: True)
+    lane = intake.signing_lane(pagerduty, lambda *_: True)
     assert [bodies._limit for bodies in (intake.bodies, lane.bodies)] == [4096, 4096]
 
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -58,9 +58,12 @@ class AlertIntake:
         self.reading = CapacityLimiter(1)
         self._body_timeout = body_timeout
 
-    def signing_lane(self, authentic: Authentic) -> SigningLane:
+    def signing_lane(self, source: Source, authentic: Authentic) -> SigningLane:
         """A lane for one source whose senders are known by signatures."""
-        return SigningLane(authentic, self.senders, limit=self.settings.body_limit, timeout=self._body_timeout)
+        credentials = self.senders.credentials(source)
+        return SigningLane(
+            authentic, self.senders, credentials, limit=self.settings.body_limit, timeout=self._body_timeout
+        )
 
 
 class AlertEndpoint:
@@ -70,7 +73,8 @@ class AlertEndpoint:
         """`source`: see `paramedic.kinds.faces.Source`."""
         self._name, self._source, self._intake = name, source, intake
         authentic: Authentic | None = getattr(source, "authentic", None)
-        self._signing = None if authentic is None else intake.signing_lane(authentic)
+        self._signing = None if authentic is None else intake.signing_lane(source, authentic)
+        self._confirm: Callable[[bytes, Mapping[str, str]], str | None] | None = getattr(source, "confirm", None)
         self._quarantined = metrics.QUARANTINED.labels(name)
         self._truncated = metrics.TRUNCATED.labels(name)
         self._taken = {status: metrics.ALERTS.labels(name, status.value) for status in Status}
@@ -133,6 +137,10 @@ class AlertEndpoint:
         for status, count in received.statuses.items():
             self._taken[status].inc(count)
         self._intake.wake.set(critical=received.delivery.is_critical)
+        if self._confirm is not None and received.delivery.asides:
+            confirmed = await to_thread.run_sync(self._confirm, body, self._intake.senders.credentials(self._source))
+            if confirmed is not None:
+                log.warning("%s: %s", self._name, confirmed)
         problem = received.problem
         if problem is not None:
             status_code = 422 if problem.readable else 400

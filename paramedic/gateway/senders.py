@@ -1,11 +1,12 @@
 """Senders: authenticates requests, and logs refusals."""
 
 import logging
+from collections.abc import Mapping
 
 from fastapi import Request
 
 from paramedic.gateway.refusal import RefusalLog
-from paramedic.kinds.faces import Authentic
+from paramedic.kinds.faces import Authentic, Source
 from paramedic.serving.auth import sender
 from paramedic.serving.connections import prove
 from paramedic.settings import Settings
@@ -38,12 +39,18 @@ class Senders:
             prove(request.scope)
         return who
 
-    def signed(self, request: Request, body: bytes, authentic: Authentic) -> str | None:
-        """The sender whose token the body is signed with, or None. Every token is tried."""
+    def credentials(self, source: Source) -> Mapping[str, str]:
+        """What senders of this source sign with, by their names: its own setting, or the tokens."""
+        if (setting := getattr(source, "CREDENTIALS", None)) is not None:
+            return {"sns_topics": self._settings.sns_topics}.get(setting, {})
+        return {name: token.get_secret_value() for name, token in self._settings.gateway_tokens.items()}
+
+    def signed(self, request: Request, body: bytes, authentic: Authentic, credentials: Mapping[str, str]) -> str | None:
+        """The sender whose credential the body is signed with, or None. Every one is tried."""
         found = None
-        for name, token in self._settings.gateway_tokens.items():
+        for name, credential in credentials.items():
             try:
-                if authentic(request.headers, body, token.get_secret_value()):
+                if authentic(request.headers, body, credential):
                     found = name
             except Exception as error:  # noqa: BLE001 - the edge of one kind of sender: what its check cannot take is nobody's
                 log.debug("a signature could not be checked: %s", type(error).__name__)

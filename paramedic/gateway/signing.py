@@ -1,5 +1,6 @@
 """Authentication by a body's signature: an unknown sender's body must be read before it can be refused."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from anyio import CapacityLimiter, to_thread
@@ -20,12 +21,21 @@ class SigningLane:
     them.
     """
 
-    def __init__(self, authentic: Authentic, senders: Senders, *, limit: int, timeout: timedelta) -> None:
+    def __init__(
+        self,
+        authentic: Authentic,
+        senders: Senders,
+        credentials: Mapping[str, str],
+        *,
+        limit: int,
+        timeout: timedelta,
+    ) -> None:
         """`limit` and `timeout` as in `Bodies`: one body of the largest size at once, or several smaller ones."""
-        self._authentic, self._senders = authentic, senders
+        self._authentic, self._senders, self._credentials = authentic, senders, credentials
         self.bodies = Bodies(limit, timeout, small=_SMALL, room=2 * limit)
         self._checking = CapacityLimiter(1)
 
     async def signer(self, request: Request, body: bytes) -> str | None:
-        """The sender whose token signed the body, or None. That costs one digest per token: one body at a time."""
-        return await to_thread.run_sync(self._senders.signed, request, body, self._authentic, limiter=self._checking)
+        """The sender whose credential signed the body, or None. That costs one digest for each: one body at a time."""
+        known = (request, body, self._authentic, self._credentials)
+        return await to_thread.run_sync(self._senders.signed, *known, limiter=self._checking)

@@ -91,7 +91,8 @@ def sources() -> str:
 
 
 def _source(name: str, source: Source) -> str:
-    proof = "a signature, a token or basic auth" if hasattr(source, "authentic") else "a token or basic auth"
+    own = f"`{source.CREDENTIALS}`" if hasattr(source, "CREDENTIALS") else "a signature"
+    proof = f"{own}, a token or basic auth" if hasattr(source, "authentic") else "a token or basic auth"
     template = f"`paramedic source template {name}`" if hasattr(source, "TEMPLATE") else "none"
     words: Mapping[str, str] = getattr(source, "SEVERITIES", {})
     by_meaning = {

@@ -133,7 +133,13 @@ _FACES: Mapping[str, Mapping[str, _Part]] = {
 
 #: What it may have, and what it must be then.
 _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
-    "sources": {"TEMPLATE": _TEXT, "SEVERITIES": _WORDS, "authentic": _CALLABLE},
+    "sources": {
+        "TEMPLATE": _TEXT,
+        "SEVERITIES": _WORDS,
+        "authentic": _CALLABLE,
+        "confirm": _CALLABLE,
+        "CREDENTIALS": _TEXT,
+    },
     "targets": {
         "REACHED_BY": _TEXT,
         "Releases": _CALLABLE,

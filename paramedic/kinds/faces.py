@@ -32,6 +32,10 @@ class Source(Protocol):
     It may have `authentic(headers, body, credential) -> bool` where its vendor signs what it sends and names no token: who
     has posted is then the sender of `gateway_tokens` whose token makes it return True. It compares in constant time.
 
+    `CREDENTIALS` names the setting with what its senders are known by, where that is no token. It may have
+    `confirm(body, credentials) -> str | None`, which does what a vendor asks for before it sends anything, for one of these
+    credentials alone, and says what came of it: the gateway calls it in a thread once such a body is kept, as an aside.
+
     It may have `TEMPLATE: str`, the body to paste where its vendor sends what a template says, and `SEVERITIES`, the vendor's
     words and what each means (critical, warning, info), for docs/sources.md; where a word has another meaning than in the
     table of severities (`paramedic.alerts.severity_words`), `read` gives the label `severity` ours.

@@ -132,6 +132,19 @@ Secrets = Annotated[
 ]
 
 
+def _topics(topics: dict[str, str]) -> dict[str, str]:
+    for topic in topics.values():
+        if not _TOPIC.fullmatch(topic):
+            raise ValueError(f"{topic!r:.80} is no topic of SNS; write its ARN: arn:aws:sns:REGION:ACCOUNT:NAME")
+    return topics
+
+
+#: An SNS topic's ARN, in every partition of AWS's.
+_TOPIC = re.compile(r"arn:aws(?:-[a-z-]{1,20})?:sns:[a-z0-9-]{2,32}:\d{12}:[A-Za-z0-9_.-]{1,256}")
+
+Topics = Annotated[dict[str, str], BeforeValidator(by_name('{"alarms": "arn:aws:sns:…"}')), AfterValidator(_topics)]
+
+
 Web = Annotated[str | None, AfterValidator(_one_of("http://", "https://"))]
 
 

@@ -29,7 +29,7 @@ from paramedic.errors import PermanentError
 from paramedic.kinds import plugin_folder
 from paramedic.machine import file_ownership, kill_points, liveness, parent_death
 from paramedic.text.names import CHANNEL_NAME
-from paramedic.text.redaction import remember
+from paramedic.text.redaction import remember, remember_quoted
 from paramedic.text.setting_fields import (
     Addresses,
     Bytes,
@@ -305,7 +305,7 @@ def _beside(folder: Path, written: Mapping[str, Any]) -> dict[str, Any]:
 
 def authored(settings: Settings) -> list[Path]:
     """The paths of code and files that Paramedic runs or relies on: runbooks, services, playbooks, our own code."""
-    ends = (("runbooks", ("*.md", "*.yaml")), ("flows", ("*.py",)), ("plugins", ("*", "*/*.py")))
+    ends = (("runbooks", ("*.md", "*.yaml")), ("flows", ("*.py",)), ("plugins", ("*", "*/*.py", "sources/*.yaml")))
     folders = {"runbooks": settings.runbooks, "flows": settings.flows, "plugins": settings.plugins}
     files = [file for name, globs in ends if (folder := folders[name]) for glob in globs for file in folder.glob(glob)]
     shipped = [ROOT / name for name in ("paramedic", "flows", "tasks", "prefect.yaml")]
@@ -384,19 +384,13 @@ def _remember(value: object) -> None:
         remember(secret)
         remember(secret.removeprefix("whsec_"))
         login = secret.split("://", 1)[-1].rpartition("@")[0] if "://" in secret else secret
-        _remember_quoted(login.partition(":")[2])
+        remember_quoted(login.partition(":")[2])
         if secret.startswith(("http://", "https://")):
-            _remember_quoted(*_URL_TOKEN.findall(secret.split("://", 1)[1].partition("/")[2]))
+            remember_quoted(*_URL_TOKEN.findall(secret.split("://", 1)[1].partition("/")[2]))
     elif isinstance(value, dict):
         for item in value.values():
             _remember(item)
     elif isinstance(value, Channel):
         for _, item in value:
             _remember(item)
-        _remember_quoted(*_CHANNEL_KEY.findall("" if value.url is None else value.url.get_secret_value()))
-
-
-def _remember_quoted(*texts: str) -> None:
-    for text in texts:
-        remember(text)
-        remember(unquote(text))
+        remember_quoted(*_CHANNEL_KEY.findall("" if value.url is None else value.url.get_secret_value()))

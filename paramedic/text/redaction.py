@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from paramedic.text.secret_look import is_machine_made, is_placeholder, looks_secret
 
@@ -34,6 +34,13 @@ def remember(value: str) -> None:
         alternatives = sorted(set(_known) | _forms(value), key=len, reverse=True)
         _known = tuple(alternatives)
         _pattern = re.compile("|".join(map(re.escape, alternatives)))
+
+
+def remember_quoted(*texts: str) -> None:
+    """Redact each text from now on, as it is and as it is without a URL's quoting."""
+    for text in texts:
+        remember(text)
+        remember(unquote(text))
 
 
 def forget_all() -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from prefect.tasks import Task
 
 from paramedic.catalog.rehearsal_world import ChangeResult, PersonsAnswer, World
-from paramedic.change import exclusive, guarded, members
+from paramedic.change import cause, exclusive, guarded, members
 from paramedic.change.approval_question import open_question
 from paramedic.change.limits import pinned_and_current
 from paramedic.change.run import PlaybookRun
@@ -72,6 +72,7 @@ class FakeWorld:
             (kinds, {"ask_if_needed": self._asked, "pinned_and_current": _acting_limits}),
             (guarded, {"pinned_and_current": _acting_limits}),
             (members, {"looked_at": _all_well}),
+            (cause, {"clock_distance": lambda *_: None}),
         )
         with ExitStack() as placed:
             for where, names in fakes:

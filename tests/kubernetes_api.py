@@ -68,6 +68,7 @@ class ApiServer:
     eviction: str | None = "v1"  # the version of evictions; None: it has none
     ends: bool = True  # whether a pod that is told to end is gone at once, and another one is ready
     rolled: dict[str, str] = field(default_factory=dict)  # by path: the template that its pods had before a change
+    ahead: float | None = 0.0  # seconds: its clock less ours, as its answers tell it; None: they do not
     port: int = 0
     version: int = 100
 
@@ -233,6 +234,8 @@ class _Handler(BaseHTTPRequestHandler):
     api: ApiServer
 
     def log_message(self, *_: object) -> None: ...
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return "" if self.api.ahead is None else super().date_time_string(time.time() + self.api.ahead)
 
     def _serve(self) -> None:
         api, parts = self.api, urlsplit(self.path)
@@ -280,8 +283,7 @@ def serving() -> Iterator[ApiServer]:
     api = ApiServer()
     handler = type("Handler", (_Handler,), {"api": api})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    api.port = server.server_address[1]
+    server.daemon_threads, api.port = True, server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -290,7 +292,7 @@ def serving() -> Iterator[ApiServer]:
         server.shutdown()
         server.server_close()
         thread.join(5)
-    assert api.violations == []
+    assert not api.violations
 
 
 def kubeconfig(folder: Path, server: str, *, token: str = TOKEN) -> Path:

@@ -8,8 +8,10 @@ from paramedic.change.run import PlaybookRun
 from paramedic.checks.check import SOURCE, CheckAtTarget
 from paramedic.checks.threshold import Threshold
 from paramedic.doors import reading
-from paramedic.errors import PermanentError, Refused
+from paramedic.doors.clocks import clock_distance
+from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.machine.clock import utc_now
+from paramedic.machine.clock_distance import ClockDistance
 from paramedic.remediation.cause import AlertStart, Facts, Series, Verdict, judge
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Target
@@ -18,6 +20,9 @@ from paramedic.text.units import between
 
 #: Values from so long before the deployment say how it was then.
 _LOOK_BACK = timedelta(hours=1)
+
+#: So long a machine may take to tell its time.
+_CLOCK_WITHIN = timedelta(seconds=5)
 
 #: The annotation by which an alert says how long its rule waits before it fires.
 HELD_FOR = "for"
@@ -28,10 +33,13 @@ _HELD_FOR = between("0s", "7d")
 def judged(run: PlaybookRun, within: timedelta) -> Verdict:
     """Whether the deployment of the target's current release, within that time, is the cause of the incident's breach.
 
-    Raises TemporaryError where the target's machine does not answer.
+    How far the clock that dates the release is from ours is measured here, once. Raises TemporaryError where the target's
+    machine does not tell its releases.
     """
     current, older = _releases(run.target)
     deployed_at = None if isinstance(current, str) else current.deployed_at
+    distance = None if deployed_at is None else _distance(run.target)
+    far = distance.apart if isinstance(distance, ClockDistance) else timedelta()
     with run.store.read() as tx:
         incident = incidents.get(tx, run.incident.number)
         since = incident.reopened_at or incident.opened_at
@@ -43,10 +51,13 @@ def judged(run: PlaybookRun, within: timedelta) -> Verdict:
             within=within,
             current=current,
             older=older,
-            series=[] if deployed_at is None else [_series(tx, *one, since=deployed_at - _LOOK_BACK) for one in placed],
+            series=[]
+            if deployed_at is None
+            else [_series(tx, *one, since=deployed_at - far - _LOOK_BACK) for one in placed],
             alerts=[start_of(alert) for alert in alerts if not (_is_ours(run, alert) and _key(alert) in has_series)],
-            apart=run.settings.clock_skew if run.target.elsewhere else abs(tx.now - utc_now()),
+            apart=abs(tx.now - utc_now()) + (timedelta() if distance is None else run.settings.clock_skew),
             skew=run.settings.clock_skew,
+            distance=distance,
         )
     return judge(facts)
 
@@ -62,6 +73,14 @@ def _releases(target: Target) -> tuple[Release | str, Release | str]:
         return current, reader.before()
     except (Refused, PermanentError) as error:
         return current, str(error)
+
+
+def _distance(target: Target) -> ClockDistance | str | None:
+    """How far the clock that dates the target's releases is from ours; why that is not known; None where it is ours."""
+    try:
+        return clock_distance(target, _CLOCK_WITHIN)
+    except (TemporaryError, PermanentError) as error:
+        return str(error)
 
 
 def _is_ours(run: PlaybookRun, alert: Mapping[str, Any]) -> bool:

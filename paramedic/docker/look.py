@@ -4,7 +4,8 @@ import json
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -56,6 +57,14 @@ class Reader:
         if target.name not in names:  # the Engine also finds a container by the beginning of its id
             raise PermanentError(f"there is no container {target.name}: the Engine means {one_line(min(names))}")
         return seen
+
+    def clock(self) -> datetime:
+        """The Engine's clock as it answers, in whole seconds. Raises TemporaryError where it tells no time, and as `identity`."""
+        self.inspected()
+        try:
+            return parsedate_to_datetime(self.engine.date).astimezone(UTC)
+        except ValueError as error:
+            raise TemporaryError(f"the Docker Engine of {self._target.id} does not tell its time") from error
 
     def left(self) -> list[str]:
         """The names of the containers that a roll-back of this one has made or kept beside it. Raises as `identity` does."""

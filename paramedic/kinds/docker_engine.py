@@ -48,6 +48,7 @@ class Engine:
 
     def __init__(self, target: Target, transport: Transport) -> None:
         self._target, self._transport = target, transport
+        self.date = ""  # when it answered last, by its own clock: the `Date` of its answer
         self.server = ""  # what answered last, as it calls itself: `Docker/24.0.7 (linux)`, `Libpod/4.3.1 (linux)`
 
     @property
@@ -178,6 +179,7 @@ class Engine:
         except (OSError, HTTPException, ValueError) as error:
             why = one_line(str(error))[:200] or type(error).__name__
             raise TemporaryError(f"the Docker Engine of {self._target.id} gave no answer: {why}") from error
+        self.date = response.getheader("Date") or ""
         self.server = one_line(response.getheader("Server") or "")
         return Answer(response.status, body, whole)
 

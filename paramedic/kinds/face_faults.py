@@ -144,6 +144,7 @@ _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
         "REACHED_BY": _TEXT,
         "Releases": _CALLABLE,
         "needs": _CALLABLE,
+        "owner_clock": _CALLABLE,
         "UNDOES": _tuple_of(str, "tuple of texts", least=0),
         "RENEWS": _tuple_of(str, "tuple of texts", least=0),
     },

@@ -113,6 +113,9 @@ class TargetKind(Protocol):
     REMEDIES that can be undone where they made it worse; and `RENEWS`, a tuple of those after which `restarted` is true: one that
     says it succeeded and leaves the same instance has failed. Without it these are `restart` and `stop_and_start`.
 
+    It may have `owner_clock(target, transport) -> datetime | None`: the moment by the clock that dates its releases, where that
+    is another than that of the machine that the transport leads to; whole seconds will do. A roll-back on cause asks it.
+
     Where its owner keeps releases, it has `Releases(target, transport)` as `paramedic.doors` declares it, and its
     Changer has its `roll_back`, which replaces what runs, and maybe `undo`; `RELEASES_ARE_NOTED = True` asks for `Target.noted`.
     A Changer with `incident` (UUID/INC-42) and `act` is given both before a roll-back, and may tell of it in `did`. Then there is

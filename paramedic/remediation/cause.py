@@ -4,11 +4,12 @@ In doubt it is no: a roll-back of a release that is not at fault takes away what
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from paramedic.machine.clock import iso, spoken
+from paramedic.machine.clock_distance import ClockDistance
 from paramedic.remediation.change_point import FEWEST_BEFORE, Shift, Value, worsened
 from paramedic.remediation.release import Release
 from paramedic.text.quantity import Unit
@@ -58,8 +59,20 @@ class Facts:
     older: Release | str  # the last one before it that was seen healthy
     series: Sequence[Series] = ()
     alerts: Sequence[AlertStart] = ()  # without those that are about a series
-    apart: timedelta = timedelta()  # by how much the clocks of the target and of the kept values may differ
+    apart: timedelta = timedelta()  # by how much the clocks of the target and of the kept values may differ besides
     skew: timedelta = timedelta()  # by how much those of the target and of an alert's sender may
+    #: How far the clock that dates the release is from ours: measured; None where it is ours; a text where it cannot be had.
+    distance: ClockDistance | str | None = None
+
+    @property
+    def by_our_clock(self) -> "Facts":
+        """With the release dated by our clock, and what is not sure of that as doubt about every moment."""
+        if not isinstance(self.distance, ClockDistance) or isinstance(self.current, str):
+            return self
+        at, unsure = self.current.deployed_at, self.distance.uncertain
+        ours = None if at is None else at - self.distance.apart
+        current = replace(self.current, deployed_at=ours)
+        return replace(self, current=current, apart=self.apart + unsure, skew=self.skew + unsure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +86,12 @@ class Verdict:
 
 def judge(facts: Facts) -> Verdict:
     """Whether the breach began after the deployment of the current release, and the older one was healthy."""
+    facts = facts.by_our_clock
     doubt = _of_the_release(facts)
     if doubt or isinstance(facts.current, str) or facts.current.deployed_at is None:
         return Verdict(holds=False, words=doubt)
+    if doubt := _of_the_clock(facts):
+        return _no(facts, facts.current, doubt)
     if not facts.series and not facts.alerts:
         return _no(facts, facts.current, "nothing tells when it began")
     found: list[tuple[str, datetime]] = []
@@ -87,7 +103,7 @@ def judge(facts: Facts) -> Verdict:
     words = "; ".join(word for word, _ in found)
     return Verdict(
         holds=True,
-        words=f"{_deployed(facts.current, facts.now)}; {words}; release {older} before it was seen healthy",
+        words=f"{_deployed(facts, facts.current)}; {words}; release {older} before it was seen healthy",
         numbers=_numbers(facts, facts.current) | {"began_at": iso(min(at for _, at in found)), "older": older},
     )
 
@@ -107,6 +123,25 @@ def _of_the_release(facts: Facts) -> str:
     if current.rolled_back_to:
         return f"release {current.id} is current by a roll-back, and a roll-back is never rolled back"
     return facts.older if isinstance(facts.older, str) else ""
+
+
+def _of_the_clock(facts: Facts) -> str:
+    """The doubt that the clock leaves which dates the release; empty without one."""
+    match facts.distance:
+        case None:
+            return ""
+        case str(why):
+            return f"how far the clock that dates it is from ours is not known: {why}"
+        case ClockDistance(apart) if abs(apart) > facts.skew:
+            margin = f"{spoken(facts.skew)} (PARAMEDIC_CLOCK_SKEW, and how exactly it was measured)"
+            return (
+                f"the clock that dates it is {_ahead(apart)} ours, and more than {margin} is not made up for: mend NTP"
+            )
+    return ""
+
+
+def _ahead(apart: timedelta) -> str:
+    return f"{spoken(abs(apart)) or '0s'} {'behind' if apart < timedelta() else 'ahead of'}"
 
 
 def _beginnings(facts: Facts, deployed_at: datetime) -> Iterator[tuple[str, datetime] | str]:
@@ -158,7 +193,7 @@ def _is_on_its_way(series: Series, shift: Shift) -> bool:
 
 
 def _no(facts: Facts, current: Release, doubt: str) -> Verdict:
-    words = f"{_deployed(current, facts.now)}, and is not shown to be the cause: {doubt}"
+    words = f"{_deployed(facts, current)}, and is not shown to be the cause: {doubt}"
     return Verdict(holds=False, words=words, numbers=_numbers(facts, current))
 
 
@@ -169,13 +204,24 @@ def _numbers(facts: Facts, current: Release) -> dict[str, Any]:
         "within_seconds": facts.within.total_seconds(),
         "clocks_apart_seconds": facts.apart.total_seconds(),
         "clock_skew_seconds": facts.skew.total_seconds(),
+        **_measured(facts.distance),
         "looks": {series.name: len(series.values) for series in facts.series},
     }
 
 
-def _deployed(current: Release, now: datetime) -> str:
-    at = current.deployed_at or now
-    return f"release {current.id} was deployed at {_clock(at)}, {spoken(now - at) or '0s'} ago"
+def _measured(distance: ClockDistance | str | None) -> dict[str, float]:
+    if not isinstance(distance, ClockDistance):
+        return {}
+    apart, uncertain = distance.apart.total_seconds(), distance.uncertain.total_seconds()
+    return {"clock_distance_seconds": round(apart, 3), "clock_uncertain_seconds": round(uncertain, 3)}
+
+
+def _deployed(facts: Facts, current: Release) -> str:
+    at = current.deployed_at or facts.now
+    allowed = (
+        f" (its clock is {_ahead(facts.distance.apart)} ours)" if isinstance(facts.distance, ClockDistance) else ""
+    )
+    return f"release {current.id} was deployed at {_clock(at)}, {spoken(facts.now - at) or '0s'} ago{allowed}"
 
 
 def _when(later: timedelta) -> str:

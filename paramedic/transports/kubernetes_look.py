@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.kinds.cluster import Reply
 from paramedic.machine.clock import boottime, utc_now
+from paramedic.machine.clock_distance import ClockDistance
 from paramedic.remediation.host import Host
 from paramedic.text.sanitize import one_line
 from paramedic.transports.kubernetes import Kubernetes, who
@@ -46,6 +47,18 @@ def look(host: Host, within: timedelta) -> Seen:
         apart=_apart(reply.date, took),
         round_trip=took,
     )
+
+
+def clock_distance(host: Host, deadline: float) -> ClockDistance:
+    """How far the API server's clock is from ours, by the `Date` of one answer. Raises TemporaryError or PermanentError."""
+    began, asked_at = boottime(), utc_now()
+    reply = Kubernetes(host).ask("GET", "/version", deadline)
+    took = timedelta(seconds=boottime() - began)
+    try:
+        theirs = parsedate_to_datetime(reply.date or "").astimezone(UTC)
+    except ValueError as error:
+        raise TemporaryError(f"the API server of {host.name} does not tell its time") from error
+    return ClockDistance.of(theirs, asked_at, took, whole_seconds=True)
 
 
 def _user(cluster: Kubernetes, deadline: float) -> str | None:

@@ -1,11 +1,13 @@
 """One look at a host itself: is it reached, by which key, what may be done there, and how far is its clock from ours?"""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import boottime, utc_now
+from paramedic.machine.clock_distance import ClockDistance
 from paramedic.remediation.host import Host
+from paramedic.text.sanitize import one_line
 from paramedic.transports import ssh_mark
 from paramedic.transports.ssh_connection import connection
 from paramedic.transports.ssh_shell import answer, quoted
@@ -69,3 +71,17 @@ def look(host: Host, within: timedelta) -> Seen:
         lacks.append(f"its sudoers have no line with NOPASSWD for {user}")
     apart = timedelta(seconds=theirs - at.timestamp() - took / 2)
     return Seen(key, user, machine, apart, timedelta(seconds=took), has, tuple(lacks))
+
+
+def clock_distance(host: Host, deadline: float) -> ClockDistance:
+    """How far its clock is from ours, by one command on the warm connection. Raises TemporaryError or PermanentError."""
+    one = connection(host)
+    one.login(deadline)  # before the question: the time that a login takes would be doubt
+    began, asked_at = boottime(), utc_now()
+    said = answer(one, "date +%s.%N", deadline).decode(errors="replace").strip()
+    took = timedelta(seconds=boottime() - began)
+    try:
+        theirs = datetime.fromtimestamp(float(said), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise TemporaryError(f"{host.name} does not tell its time: {one_line(said)[:80]!r}") from error
+    return ClockDistance.of(theirs, asked_at, took)

@@ -1,5 +1,6 @@
 """A roll-back on cause reads the releases, the incident's alerts and the kept values, and its reasoning is on the trail."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,12 +9,17 @@ import pytest
 from store_states import TARGET, alert
 
 from paramedic.alerts.alert import Alert
+from paramedic.change import cause
 from paramedic.change.ladder import suits
 from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.doors import reading
-from paramedic.errors import PermanentError, Refused
+from paramedic.errors import PermanentError, Refused, TemporaryError
+from paramedic.machine.clock_distance import ClockDistance
+from paramedic.machine.open_transaction import must_be_closed
+from paramedic.remediation.host import Host
 from paramedic.remediation.release import Release
 from paramedic.remediation.remedy import Remedy, Verb
+from paramedic.remediation.target import Target
 from paramedic.store import checks, trail
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)  # as the clock of the tests begins
@@ -152,3 +158,89 @@ def test_the_kept_values_of_a_check_decide_about_its_alert(
     assert suits(case.run, ON_CAUSE) is holds, said(case)
     if holds:
         assert "error_rate of tracking-api-memory/tcp was 0% in 20 looks" in said(case)[0][1]
+
+
+@dataclass
+class TheirClock:
+    """How far it is from ours, once it is asked for; and how often it was."""
+
+    seconds: float | Exception
+    asked: int = 0
+
+    def distance(self, _target: Target, within: timedelta) -> ClockDistance:
+        must_be_closed("a clock is read")
+        assert within == timedelta(seconds=5)
+        self.asked += 1
+        if isinstance(self.seconds, Exception):
+            raise self.seconds
+        return ClockDistance(timedelta(seconds=self.seconds), timedelta(milliseconds=4))
+
+
+@pytest.fixture
+def at_a_distance(monkeypatch: pytest.MonkeyPatch) -> Callable[[float | Exception], TheirClock]:
+    def made(seconds: float | Exception) -> TheirClock:
+        clock = TheirClock(seconds)
+        monkeypatch.setattr(cause, "clock_distance", clock.distance)
+        return clock
+
+    return made
+
+
+@pytest.mark.parametrize("by_values", [False, True], ids=["by its alert", "by the kept values"])
+def test_a_host_two_minutes_slow_is_not_rolled_back_for_a_breach_from_before_its_deployment(
+    begin: Any, folder: Folder, at_a_distance: Callable[..., TheirClock], *, by_values: bool
+) -> None:
+    """It was deployed at 9:20 and says 9:18; the breach began at 9:19."""
+    folder.deployed_at = NOW - timedelta(minutes=12)
+    theirs = at_a_distance(-120)
+    labels = {"runbook": "tracking-api-memory", "check": "tcp", "metric": "error_rate"}
+    raised = replace(began(NOW - timedelta(minutes=11), **labels), source="check") if by_values else None
+    case = begin(CHECKED, alerts=[raised or began(NOW - timedelta(minutes=11))])
+    if by_values:
+        _measure(case, *[0.0] * 60, *[1.0] * 44)
+    assert not suits(case.run, ON_CAUSE)
+    [(what, reason)] = said(case)
+    assert what == "rung.skipped"
+    assert "release v7 was deployed at 2026-01-31T09:20:00Z, 10m ago (its clock is 2m behind ours)" in reason
+    assert "the clock that dates it is 2m behind ours, and more than 5s" in reason
+    assert theirs.asked == 1
+
+
+def test_the_numbers_of_the_distance_are_on_the_trail(
+    begin: Any, folder: Folder, at_a_distance: Callable[..., TheirClock]
+) -> None:
+    at_a_distance(-2.5)
+    case = begin(alerts=[began(NOW - timedelta(minutes=3))])
+    assert suits(case.run, ON_CAUSE)
+    with case.store.read() as tx:
+        [entry] = [entry for entry in trail.entries(tx) if entry.what == "cause.found"]
+    assert entry.data["deployed_at"] == "2026-01-31T09:20:02.500000Z"
+    assert (entry.data["clock_distance_seconds"], entry.data["clock_uncertain_seconds"]) == (-2.5, 0.004)
+    assert (entry.data["clocks_apart_seconds"], entry.data["clock_skew_seconds"]) == (5.004, 5.004)
+
+
+@pytest.mark.parametrize("why", [TemporaryError("web-1 did not answer in time"), PermanentError("web-1 has no date")])
+def test_a_clock_that_does_not_tell_its_time_rolls_nothing_back(
+    begin: Any, folder: Folder, at_a_distance: Callable[..., TheirClock], why: Exception
+) -> None:
+    at_a_distance(why)
+    case = begin(alerts=[began(NOW - timedelta(minutes=3))])
+    assert not suits(case.run, ON_CAUSE)
+    assert f"how far the clock that dates it is from ours is not known: {why}" in said(case)[0][1]
+
+
+def test_on_the_machine_of_our_own_there_is_no_distance(begin: Any, folder: Folder) -> None:
+    case = begin(alerts=[began(NOW - timedelta(minutes=3))])
+    assert cause.clock_distance(case.run.target, timedelta(seconds=5)) is None
+    listed = replace(case.run.target, machine=Host("web-1"))
+    assert cause.clock_distance(listed, timedelta(seconds=5)) is None
+
+
+def test_where_nothing_was_deployed_no_clock_is_asked(
+    begin: Any, folder: Folder, at_a_distance: Callable[..., TheirClock]
+) -> None:
+    theirs = at_a_distance(0)
+    folder.deployed_at = None
+    case = begin(alerts=[began(NOW - timedelta(minutes=3))])
+    assert not suits(case.run, ON_CAUSE)
+    assert theirs.asked == 0

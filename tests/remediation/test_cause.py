@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from paramedic.machine.clock_distance import ClockDistance
 from paramedic.remediation.cause import AlertStart, Facts, Series, judge
 from paramedic.remediation.release import Release
 from paramedic.text.quantity import Unit
@@ -81,6 +82,69 @@ def test_clocks_of_two_machines_decide_only_beyond_their_skew(after: timedelta, 
     verdict = judge(facts(alerts=[alert(after)]))
     assert verdict.holds is (doubt is None)
     assert doubt is None or doubt in verdict.words
+
+
+def apart(seconds: float, uncertain: float = 0.0) -> ClockDistance:
+    return ClockDistance(timedelta(seconds=seconds), timedelta(seconds=uncertain))
+
+
+@pytest.mark.parametrize(
+    ("distance", "after", "doubt"),
+    [
+        (apart(0), 6, None),
+        (apart(-4), 6, "2s after the deployment, and the clocks may differ by 5s"),
+        (apart(-4), 10, None),
+        (apart(4), 2, None),
+        (apart(4), -1, "3s after the deployment, and the clocks may differ by 5s"),
+        (apart(-4, uncertain=2), 10, "6s after the deployment, and the clocks may differ by 7s"),
+        (apart(-4, uncertain=2), 12, None),
+    ],
+)
+def test_the_measured_distance_of_the_clock_that_dates_the_release_is_made_up_for(
+    distance: ClockDistance, after: float, doubt: str | None
+) -> None:
+    """`after`: of the alert, by that clock. One that is 4 s behind has dated the release 4 s too early."""
+    verdict = judge(facts(alerts=[alert(timedelta(seconds=after))], distance=distance))
+    assert verdict.holds is (doubt is None), verdict.words
+    assert doubt is None or doubt in verdict.words
+    assert verdict.numbers["clock_distance_seconds"] == distance.apart.total_seconds()
+    assert verdict.numbers["clock_uncertain_seconds"] == distance.uncertain.total_seconds()
+
+
+@pytest.mark.parametrize("series", [True, False])
+@pytest.mark.parametrize(
+    ("distance", "doubt"),
+    [
+        (
+            apart(-120),
+            "the clock that dates it is 2m behind ours, and more than 5s (PARAMEDIC_CLOCK_SKEW, and how exactly",
+        ),
+        (apart(120), "the clock that dates it is 2m ahead of ours, and more than 5s"),
+        (apart(-5.2), "the clock that dates it is 5.2s behind ours"),
+        (apart(-8.1, uncertain=3), "the clock that dates it is 8.1s behind ours, and more than 8s"),
+        (
+            "web-7 did not answer in time",
+            "how far the clock that dates it is from ours is not known: web-7 did not answer",
+        ),
+    ],
+)
+def test_a_clock_too_far_off_or_not_to_be_measured_is_a_doubt_whatever_else_is_seen(
+    distance: ClockDistance | str, doubt: str, *, series: bool
+) -> None:
+    known = {"series": [AFTER_IT]} if series else {"alerts": [alert(timedelta(minutes=5))]}
+    assert judge(facts(**known)).holds
+    verdict = judge(facts(**known, distance=distance))
+    assert not verdict.holds
+    assert doubt in verdict.words
+
+
+def test_a_distance_within_the_margin_and_its_inexactness_is_no_doubt() -> None:
+    assert judge(facts(series=[AFTER_IT], distance=apart(-6, uncertain=2))).holds
+    verdict = judge(facts(alerts=[alert(timedelta(minutes=2))], distance=apart(-3)))
+    assert verdict.words.startswith(
+        "release v7 was deployed at 2026-01-31T12:00:03Z, 9m 57s ago (its clock is 3s behind ours); its alert began"
+    )
+    assert verdict.numbers["deployed_at"] == "2026-01-31T12:00:03.000000Z"
 
 
 def test_the_time_that_an_alerts_rule_waits_is_taken_off() -> None:

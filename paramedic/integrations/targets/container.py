@@ -4,7 +4,7 @@ import ipaddress
 import secrets
 import shlex
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -40,6 +40,7 @@ __all__ = [
     "is_remote",
     "mark",
     "name_of",
+    "owner_clock",
     "readiness",
     "restarted",
     "running",
@@ -150,6 +151,14 @@ def address_of(words: str | _Named) -> str:
 def is_remote(words: str | _Named) -> bool:
     """Whether the Engine is on another machine than its host: neither releases nor commands reach the container there."""
     return isinstance(words, _Named) and words.api is not None and not _is_loopback(_host_of(words.api))
+
+
+def owner_clock(target: Target, transport: Transport) -> datetime | None:
+    """The moment by the clock of an Engine on another machine than the host, which dates its images; None for one there.
+
+    Raises as `Reader.identity` does.
+    """
+    return Reader(target, transport).clock() if is_remote(target.words or target.name) else None
 
 
 def running(identity: Identity) -> bool:

@@ -30,7 +30,7 @@ def mark_of(workload: Workload) -> Mark | None:
     try:
         found = json.loads(str(workload.annotations.get(ROLLED_BACK) or "{}"))
         left, to, at = (str(found[key]) for key in ("left", "to", "at"))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if to != release_of(workload.spec["template"]):
         return None

@@ -106,7 +106,7 @@ def _kept(now: Workload) -> Mapping[str, Any]:
     """What the last scaling has written on the workload; empty where it says nothing that can be read."""
     try:
         found = json.loads(str(now.annotations.get(SCALED) or "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

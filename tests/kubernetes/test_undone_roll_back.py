@@ -198,7 +198,9 @@ def test_a_release_that_is_kept_no_more_is_not_guessed(api: ApiServer, target: T
         undo(target)
 
 
-@pytest.mark.parametrize("written", ["", "no JSON", "[]", "7", '{"left": 1}', '{"left": "x", "to": null, "at": ""}'])
+@pytest.mark.parametrize(
+    "written", ["", "no JSON", "[]", "7", '{"left": 1}', '{"left": "x", "to": null, "at": ""}', "[" * 100_000]
+)
 def test_a_mark_that_cannot_be_read_is_none(api: ApiServer, target: Target, written: str) -> None:
     roll_back(target)
     api.objects[PATH]["metadata"]["annotations"][ROLLED_BACK] = written

@@ -257,7 +257,9 @@ def test_the_way_back_is_open_while_its_pods_do_not_come_up(api: ApiServer, list
     assert pods(api) == 3
 
 
-@pytest.mark.parametrize("written", ["no JSON", "[]", '{"from": "3", "to": 3}', '{"from": 0, "to": 3}', '{"to": 3}'])
+@pytest.mark.parametrize(
+    "written", ["no JSON", "[]", '{"from": "3", "to": 3}', '{"from": 0, "to": 3}', '{"to": 3}', "[" * 100_000]
+)
 def test_what_others_write_in_its_place_is_no_way_back(
     api: ApiServer, listed: Callable[..., Target], written: str
 ) -> None:

@@ -41,10 +41,12 @@ from paramedic.text.setting_fields import (
     Place,
     Secrets,
     SecretWeb,
+    SenderServices,
     Topics,
     Web,
     absolute,
     by_name,
+    must_be_senders,
 )
 from paramedic.text.units import duration
 from paramedic.text.written_file import Unreadable, read_written
@@ -129,6 +131,7 @@ class Settings(BaseModel):
     gateway_tokens: Secrets = {}
     gateway_users: Secrets = {}
     sns_topics: Topics = {}
+    sender_services: SenderServices = {}
     body_limit: Bytes = Field(default=16 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
     quarantine_limit: int = Field(default=1000, ge=1, le=1_000_000)
     prefect_api_url: Web = None
@@ -190,7 +193,8 @@ class Settings(BaseModel):
         return {name: value for name, value in named.items() if value} | given
 
     @model_validator(mode="after")
-    def _renewed_in_time(self) -> Self:
+    def _consistent(self) -> Self:
+        must_be_senders(self.sender_services, self.gateway_tokens, self.gateway_users, self.sns_topics)
         if 2 * self.renew >= self.lease:
             raise ValueError("renew must be under half of lease: a holder stops at half its lease")
         return self
@@ -360,14 +364,14 @@ def _written(value: object) -> str:
     return plain if isinstance(plain, str) else json.dumps(plain)
 
 
-def _plain(value: object) -> str | dict[str, Any]:
+def _plain(value: object) -> str | dict[str, Any] | list[Any]:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, BaseModel):
         return {name: _plain(item) for name, item in value if item is not None}
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
-    return str(value)
+    return list(value) if isinstance(value, tuple) else str(value)
 
 
 #: A part of a URL's path or query that may be its key: long, or of letters and digits together.

@@ -24,6 +24,9 @@ _CHANNEL = {"ops": {"url": "https://hooks.example/ops", "secret": "whsec_MDEyMzQ
 
 _TOPIC = {"alarms": "arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms.fifo"}
 
+#: Of a sender that the tokens name.
+_SERVICES = {name: ["tracking-api", "orders"] for name in _TOKEN}
+
 #: What is neither a duration nor a number with bounds: a text, or a text and what it means.
 _OTHERS: dict[str, list[Any]] = {
     "data": [Said("/srv/paramedic", Path("/srv/paramedic"))],
@@ -38,6 +41,7 @@ _OTHERS: dict[str, list[Any]] = {
     "gateway_hosts": [Said("a.example, b.example", ("a.example", "b.example"))],
     "gateway_tokens": [Said(json.dumps(_TOKEN), _TOKEN)],
     "gateway_users": [Said(json.dumps(_TOKEN), _TOKEN)],
+    "sender_services": [Said(json.dumps(_SERVICES), dict.fromkeys(_SERVICES, ("tracking-api", "orders")))],
     "sns_topics": [Said(json.dumps(_TOPIC), _TOPIC)],
     "prefect_api_url": ["http://127.0.0.1:4200/api"],
     "prefect_api_auth": ["ada:secret-word-3"],
@@ -93,6 +97,8 @@ def test_a_setting_means_what_was_written_here_and_in_child_processes(
     chosen: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if not {"gateway_tokens", "gateway_users"} & set(chosen):
+        chosen.pop("sender_services", None)  # which names one of them
     environment = {f"PARAMEDIC_{name.upper()}": text for name, text in written(chosen).items()}
     try:
         for _ in ("here", "in a child"):

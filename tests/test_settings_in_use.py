@@ -90,6 +90,7 @@ ELSEWHERE = {
     "public_url": "gateway/test_hosts.py",
     "run_memory": "responder/test_isolation.py",
     "runbooks": "tasks/test_runbooks_as_written.py",
+    "sender_services": "intake/test_senders_services.py",
     "severities": "gateway/test_severities.py",
     "smtp_url": "integrations/channels/test_mailboxes.py",
     "sns_topics": "sources/test_cloudwatch.py",

@@ -34,6 +34,7 @@ def main() -> None:
         store,
         lambda: library_in_force(settings),
         reopen_within=settings.reopen_within,
+        sender_services=settings.sender_services,
         decided=lambda: notify(store, DISPATCH),
     )
 

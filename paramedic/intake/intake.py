@@ -3,9 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from paramedic.alerts.alert import Alert
 from paramedic.alerts.last_word import LastWord
@@ -87,9 +88,12 @@ class Intake:
         load_library: Callable[[], Library],
         *,
         reopen_within: timedelta = timedelta(minutes=30),
+        sender_services: Mapping[str, Collection[str]] = MappingProxyType({}),
         decided: Callable[[], None] = lambda: None,
     ) -> None:
         """An alert that fires again within `reopen_within` after a playbook resolved its incident reopens that incident.
+
+        `sender_services`: by a sender's name the services that it may speak for; one that is not there may for all.
 
         `load_library` is asked before each round of decisions, outside their transactions.
 
@@ -97,6 +101,7 @@ class Intake:
         """
         self._store = store
         self._reopen_within = reopen_within
+        self._sender_services = sender_services
         self._load_library = load_library
         self._decided = decided
         self._size = _MOST
@@ -205,7 +210,7 @@ class Intake:
     def _decide(self, tx: Tx, receipt: Receipt, library: Library) -> str | None:
         """Decide on a receipt that still waits; returns the target where an incident opened, if one did."""
         alert = triage.bounded(receipt.alert, receipt.received_at)
-        at, live = routing.placed(tx, alert, library)
+        at, live = routing.placed(tx, alert, library, self._sender_services.get(receipt.sender))
         known = self._known(tx, alert, at, live)
         alert = triage.begun_again(alert, known.last, receipt.received_at)
         decision = triage.decide(alert, known)

@@ -1,5 +1,6 @@
 """Routing: the runbook and listed target for an alert, and the open incident that it belongs to."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from paramedic.alerts import alert_object
@@ -45,13 +46,29 @@ def place(alert: Alert, library: Library) -> Place:
     return Place(alert_object.service_of(alert), f"{UNLISTED}{alert_object.place_of(alert)}", None, why)
 
 
-def placed(tx: Tx, alert: Alert, library: Library) -> tuple[Place, Incident | None]:
-    """Where the alert belongs, and the open incident there.
+def beyond(at: Place, alert: Alert, services: Collection[str]) -> Place:
+    """The place of an alert whose sender may not speak for the service there: no runbook's, so that nothing is changed for it."""
+    why = f"its sender may speak for {', '.join(services)} alone, and not for {at.service} (sender_services)"
+    return Place(at.service, f"{UNLISTED}{alert_object.place_of(alert)}", None, why)
+
+
+def placed(
+    tx: Tx, alert: Alert, library: Library, services: Collection[str] | None = None
+) -> tuple[Place, Incident | None]:
+    """Where the alert belongs, and the open incident there. `services`: those that its sender may speak for; None means all.
+
+    An alert of another service is a person's, and no word of it ends or takes an incident that others opened.
 
     An alert of an unlisted target stays in its incident; so does every alert that its sender ends or acknowledges with less
     than it said before. One that fires for very many objects shares one incident.
     """
     at = place(alert, library)
+    if services is not None and at.service not in services:
+        at = beyond(at, alert, services)
+        if alert.status is not Status.FIRING:
+            number = incident_alerts.holder(tx, alert.fingerprint)
+            live = None if number is None else incidents.get(tx, number)
+            return at, live if live is not None and live.service in services else None
     live = None if alert.status is Status.ACKNOWLEDGED else incidents.live(tx, at.service, at.target)
     if live is not None or (at.runbook is not None and alert.status is Status.FIRING):
         return at, live

@@ -29,6 +29,7 @@ class Receipt:
     received_at: datetime
     fields: Mapping[str, Any]
     is_critical: bool = False
+    sender: str = ""
 
     @property
     def alert(self) -> Alert:
@@ -186,7 +187,7 @@ def _found(
 ) -> list[Receipt]:
     query = select(inbox).where(*where).order_by(first, inbox.c.position).limit(limit)
     return [
-        Receipt(row.position, row.receipt, row.received_at, row.alert, row.severity == Severity.CRITICAL)
+        Receipt(row.position, row.receipt, row.received_at, row.alert, row.severity == Severity.CRITICAL, row.sender)
         for row in tx.conn.execute(query)
     ]
 

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -141,6 +141,30 @@ def _topics(topics: dict[str, str]) -> dict[str, str]:
 
 #: An SNS topic's ARN, in every partition of AWS's.
 _TOPIC = re.compile(r"arn:aws(?:-[a-z-]{1,20})?:sns:[a-z0-9-]{2,32}:\d{12}:[A-Za-z0-9_.-]{1,256}")
+
+
+def must_be_senders(named: Mapping[str, object], *known: Mapping[str, object]) -> None:
+    """Raises ValueError where sender_services names a sender that no other setting does: it would restrict nobody."""
+    names = sorted({name for senders in known for name in senders})
+    for name in named:
+        if name not in names:
+            known_ones = f"there are {', '.join(names)}" if names else "there are none"
+            where = "gateway_tokens, gateway_users or sns_topics"
+            raise ValueError(f"sender_services: {name!r:.80} is no sender of {where}; {known_ones}")
+
+
+def _not_nothing(given: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    for sender, services in given.items():
+        if not services:
+            raise ValueError(f"{sender!r:.80} may speak for no service: name them, or take its token away")
+    return given
+
+
+SenderServices = Annotated[
+    dict[str, Annotated[tuple[str, ...], BeforeValidator(_listed)]],
+    BeforeValidator(by_name('{"sender": ["tracking-api"]}')),
+    AfterValidator(_not_nothing),
+]
 
 Topics = Annotated[dict[str, str], BeforeValidator(by_name('{"alarms": "arn:aws:sns:…"}')), AfterValidator(_topics)]
 

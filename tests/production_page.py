@@ -7,16 +7,28 @@ from paramedic.settings import ROOT
 
 PAGE = ROOT / "docs" / "production.md"
 
-_HEADING, _BLOCK = re.compile(r"^#+ (.*)$"), re.compile(r"```sh\n(.*?)```", re.DOTALL)
+_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 
 #: The function by which later blocks call Paramedic.
 _FUNCTION = re.compile(r"^paramedic\(\) .*$", re.MULTILINE)
 
 
-def blocks(heading: str, page: str = "") -> list[str]:
+def all_blocks() -> dict[str, list[str]]:
+    """The blocks of commands by the heading that they stand under."""
+    headings = "|".join(re.escape(line) for line in _headings())
+    parts = re.split(rf"^#+ ({headings})\n", PAGE.read_text(), flags=re.MULTILINE)
+    found = {heading: _BLOCK.findall(text) for heading, text in zip(parts[1::2], parts[2::2], strict=True)}
+    return {heading: commands for heading, commands in found.items() if commands}
+
+
+def blocks(heading: str) -> list[str]:
     """The blocks of commands between this heading and the next one of any level."""
-    parts = re.split(r"^#+ (.*)\n", page or PAGE.read_text(), flags=re.MULTILINE)
-    return _BLOCK.findall(dict(zip(parts[1::2], parts[2::2], strict=True))[heading])
+    return all_blocks()[heading]
+
+
+def _headings() -> list[str]:
+    """Those of the page: a line of commands may begin with a mark too."""
+    return re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", PAGE.read_text(), flags=re.DOTALL), re.MULTILINE)
 
 
 def function() -> str:

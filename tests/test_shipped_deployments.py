@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from production_page import blocks
+from built_image import HARDENED
+from production_page import all_blocks, blocks
 from shipped_containers import COMPOSE
 
 from paramedic.settings import ROOT, Settings
@@ -98,6 +99,26 @@ def test_the_schema_comes_before_each_role_that_works_on_the_store_and_not_befor
         "paramedic-migrate.service"
         in dict(line.split("=", 1) for line in directives(SYSTEMD / "paramedic@.service"))["Wants"]
     )
+
+
+def test_every_block_of_commands_on_the_page_is_played() -> None:
+    """One that comes new has to be played too, or to be named here with the reason why not."""
+    unit, roles = (ROOT / "tests" / "real" / f"test_deployed_{name}.py" for name in ("unit", "roles"))
+    text = "".join(path.read_text() for path in (unit, roles, ROOT / "tests" / "deployed_roles.py"))
+    played = set(re.findall(r'blocks\("([^"]+)"\)', text))
+    by_its_own_words = {"Containers"}  # tests/real/test_image.py, on an image of its own
+    assert set(all_blocks()) == played | by_its_own_words
+    assert {heading: len(found) for heading, found in all_blocks().items() if len(found) > 1} == {
+        "Where it runs": 3,
+        "Units for each role": 2,
+    }
+
+
+def test_the_image_is_tried_with_the_rights_that_the_page_gives_it() -> None:
+    starts = re.findall(r"podman run .*", blocks("Containers")[0])
+    assert len(starts) == 2
+    for start in starts:
+        assert [right for right in HARDENED if right.replace("=", " ") not in start] == []
 
 
 def test_the_page_installs_every_file_and_makes_what_the_units_name() -> None:

@@ -71,13 +71,16 @@ class Network:
 
     def cut(self, machine: Machine) -> None:
         """Nothing passes to it or from it, and nobody is told."""
-        for port in machine.ports:
-            self._sets(self._switches, "link", "set", port, "down")
+        subprocess.run(self.link(machine, "down"), check=True)
 
     def mend(self, machine: Machine) -> None:
         """It is reached again."""
-        for port in machine.ports:
-            self._sets(self._switches, "link", "set", port, "up")
+        subprocess.run(self.link(machine, "up"), check=True)
+
+    def link(self, machine: Machine, state: str) -> tuple[str, ...]:
+        """The command that has all of its links so: `down` or `up`."""
+        script = 'state=$1; shift; for port; do ip link set "$port" "$state"; done'
+        return (*self._switches.via, "sh", "-ec", script, "link", state, *machine.ports)
 
     def end(self) -> None:
         self._ends.close()

@@ -29,6 +29,9 @@ _SESSIONS = 8
 #: So long, and so often, a server that allows no session just now is asked again. Seconds.
 _REFUSED_SECONDS, _ASK_SECONDS = 2.0, 0.05
 
+#: What paramiko says of a server that does not begin to speak SSH.
+_NO_BANNER = "Error reading SSH protocol banner"
+
 Opens = Callable[[SshTransport, float], paramiko.Channel]
 
 
@@ -214,6 +217,8 @@ class SshConnection:
 
     def _unreachable(self, error: Exception) -> TemporaryError:
         why = one_line(str(error)) or type(error).__name__
+        if why.startswith(_NO_BANNER):
+            why = "what listens there took the connection and said nothing: its sshd hangs or has too many logins, or is none"
         return TemporaryError(f"{self.host} cannot be reached: {why}")
 
 

@@ -129,7 +129,7 @@ class Shop:
         return sorted(pod["metadata"]["name"] for pod in found)
 
     def evidence(self, kind: str) -> str:
-        found: str = self.module.EVIDENCE[kind](self.target, Kubernetes(self.host))
+        found: str = self.module.EVIDENCE[kind](self.target, Kubernetes(self.host)).text
         return found
 
 

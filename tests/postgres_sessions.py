@@ -88,10 +88,13 @@ def end(target: Target, expected: Identity, last_look: Callable[[], None] = lamb
 
 
 class Cut:
-    """A way to the server that is cut once a statement with these bytes was sent on, before its answer."""
+    """A way to the server that is cut once a statement with these bytes was sent on, before its answer.
 
-    def __init__(self, port: int, behind: bytes) -> None:
-        self._port, self._behind = port, behind
+    `silent`: it is not cut, and that statement and all after it are lost.
+    """
+
+    def __init__(self, port: int, behind: bytes, *, silent: bool = False) -> None:
+        self._port, self._behind, self._silent = port, behind, silent
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -112,6 +115,8 @@ class Cut:
     def _on(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := client.recv(65_536):
+                if self._behind in data and self._silent:
+                    threading.Event().wait()
                 if self._behind in data:
                     client.shutdown(socket.SHUT_RDWR)
                     server.sendall(data)

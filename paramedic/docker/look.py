@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from paramedic.docker import spec
 from paramedic.docker.answers import identity_of, mapping, network_of
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.docker_engine import Engine, demultiplexed
+from paramedic.kinds.evidence import Gathered
 from paramedic.kinds.transport import Transport
 from paramedic.machine.clock import boottime
 from paramedic.remediation.target import Identity, Target
@@ -28,10 +30,12 @@ _LOOK_AT_ANOTHER = timedelta(seconds=1)
 
 
 class Reader:
-    """Looks at one container."""
+    """Looks at one container: each look is over when `timeout` is, and all are by `by`, a moment of `boottime`."""
 
-    def __init__(self, target: Target, transport: Transport, timeout: timedelta = timedelta(seconds=5)) -> None:
-        self._target, self._timeout = target, timeout
+    def __init__(
+        self, target: Target, transport: Transport, timeout: timedelta = timedelta(seconds=5), *, by: float = inf
+    ) -> None:
+        self._target, self._timeout, self._by = target, timeout, by
         self.engine = Engine(target, transport)
 
     def identity(self) -> Identity:
@@ -151,18 +155,27 @@ class Reader:
             f"{used:,} B of memory, page cache included, of at most {limit:,} B; processes: {processes.get('current')}"
         )
 
-    def log(self) -> str:
-        """The end of what the container printed, stderr marked as such. Raises as `identity` does."""
-        seen = self.inspected()
+    def log(self) -> Gathered:
+        """The end of what the container printed, stderr marked as such, and what is missing of it. Raises as `identity` does."""
+        seen, name = self.inspected(), shlex.quote(self._target.name)
         path = f"/containers/{quote(seen['Id'], safe='')}/logs?stdout=1&stderr=1&tail={LOG_LINES}"
-        answer = self.engine.get(path, self.deadline())
+        answer = self.engine.get(path, self.deadline(), partly=True)
         printed = answer.body if mapping(seen.get("Config")).get("Tty") else b"".join(demultiplexed(answer.body))
-        text = visible(printed[-LOG_LIMIT:].decode(errors="replace"))
-        return text + ("" if answer.whole else "\n(cut off: the Engine sent no more of it, or it is too long)")
+        text, unseen = visible(printed[-LOG_LIMIT:].decode(errors="replace")), list[str]()
+        if len(printed) > LOG_LIMIT:
+            unseen.append(
+                f"only the last {LOG_LIMIT:,} bytes are kept: `docker logs --tail {LOG_LINES} {name}` shows more"
+            )
+        if not answer.whole:
+            text += "\n(cut off: the Engine sent no more of it in time, or it is too long)"
+            unseen.append(
+                f"its end: the Engine sent no more of it in time; `docker logs --tail {LOG_LINES} {name}` shows it"
+            )
+        return Gathered(text, unseen)
 
     def deadline(self) -> float:
         """When a look that begins now has to be over."""
-        return boottime() + self._timeout.total_seconds()
+        return min(boottime() + self._timeout.total_seconds(), self._by)
 
 
 def again(name: str, policy: str) -> str:

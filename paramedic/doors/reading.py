@@ -12,7 +12,7 @@ from paramedic.doors import integration
 from paramedic.doors.transports import transport
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import registry
-from paramedic.kinds.evidence import LOG_TAIL, EvidenceKind, FromBeginning, Gathered, Of, Scene, name_of
+from paramedic.kinds.evidence import LOG_TAIL, ByDeadline, EvidenceKind, FromBeginning, Gathered, Of, Scene, name_of
 from paramedic.kinds.faces import ProbeKind, TargetKind, TargetReader
 from paramedic.kinds.probing import DOWN, UNREADY, ProcessUse, Question, Seen
 from paramedic.kinds.registry import Room
@@ -84,8 +84,8 @@ def forbidden(target: Target, remedy: str) -> str | None:
     return cast("str | None", look(target, transport(target), remedy))
 
 
-def evidence(target: Target, kind: str) -> str:
-    """A piece of evidence of this kind, gathered by the target's kind.
+def evidence(target: Target, kind: str, deadline: float | None = None) -> Gathered:
+    """A piece of evidence of this kind, gathered by the target's kind; by the deadline, if it keeps to one.
 
     Raises TemporaryError or PermanentError, where the target's kind offers no such piece too.
     """
@@ -95,7 +95,10 @@ def evidence(target: Target, kind: str) -> str:
         raise PermanentError(
             f"{target.id} is a {target.kind} target, and offers no {kind}: name its `log` in services.yaml"
         )
-    return gather(target, transport(target))
+    if isinstance(gather, ByDeadline):
+        return gather(target, transport(target), deadline)
+    found = gather(target, transport(target))
+    return found if isinstance(found, Gathered) else Gathered(str(found), from_beginning=_begins(gather))
 
 
 def gathered(target: Target, kind: str, deadline: float, since: datetime) -> Gathered:
@@ -106,7 +109,7 @@ def gathered(target: Target, kind: str, deadline: float, since: datetime) -> Gat
     if kind == LOG_TAIL:
         return Gathered(log_tail(target), from_beginning=False)
     if kind in kind_of(target).EVIDENCE or (module := _evidence_kind(kind)) is None:
-        return Gathered(evidence(target, kind), from_beginning=begins_with_most(target, kind))
+        return evidence(target, kind, deadline)
     must_be_closed("evidence of a target is gathered")
     return module.gather(_scene(target, module.OF, deadline, since))
 
@@ -145,7 +148,11 @@ def _scene(target: Target, of: Of, deadline: float, since: datetime) -> Scene:
 def begins_with_most(target: Target, kind: str) -> bool:
     """Whether the beginning of this evidence of the target is what to keep where it is too long."""
     own = kind_of(target).EVIDENCE
-    return isinstance(own.get(kind), FromBeginning) or (kind not in own and _evidence_kind(kind) is not None)
+    return _begins(own[kind]) if kind in own else _evidence_kind(kind) is not None
+
+
+def _begins(gather: object) -> bool:
+    return isinstance(gather, FromBeginning) or (isinstance(gather, ByDeadline) and gather.from_beginning)
 
 
 def resident_memory(target: Target, identity: Identity) -> int:

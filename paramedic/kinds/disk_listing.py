@@ -47,7 +47,7 @@ def listed(listing: Listing, chosen: Sequence[File], gone: Sequence[File] | None
         else:
             fate = f"stays: {listing.kept(file) or 'enough for one act'}"
         lines.append(f"{file.taken:>16,} B  {file.path}  {fate}")
-    return "\n".join([*lines, *_blind(listing)])
+    return "\n".join([*lines, *blind(listing)])
 
 
 def to_be_deleted(chosen: Sequence[File]) -> str:
@@ -57,7 +57,8 @@ def to_be_deleted(chosen: Sequence[File]) -> str:
     return "\n".join([f"{files} ({megabytes(sum(file.taken for file in chosen))})", *lines])
 
 
-def _blind(listing: Listing) -> list[str]:
+def blind(listing: Listing) -> list[str]:
+    """What was not seen of it, in words, with what would have shown it."""
     told = [f"not looked at: {why}" for why in listing.unseen]
     if listing.held.unseen:
         told.append(
@@ -70,7 +71,7 @@ def why_none(listing: Listing, entries: Sequence[Entry]) -> str:
     if not entries:
         return "services.yaml names nothing under `clean`"
     kept = [f"{file.path}: {listing.kept(file)}" for file in listing.files[:_NAMED]]
-    return "; ".join([*kept, *_blind(listing)]) or "none is old enough"
+    return "; ".join([*kept, *blind(listing)]) or "none is old enough"
 
 
 def account(  # noqa: PLR0917 - what was, what is, and what became of each

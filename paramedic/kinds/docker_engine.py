@@ -56,13 +56,13 @@ class Engine:
         """Whether what answered last says that it is Docker's own Engine; podman, and who hides what it is, is not."""
         return self.server.startswith("Docker/")
 
-    def get(self, path: str, deadline: float) -> Answer:
-        """What it answers to a look.
+    def get(self, path: str, deadline: float, *, partly: bool = False) -> Answer:
+        """What it answers to a look; with `partly` also what came of its body until the deadline.
 
         Raises TemporaryError without an answer, and where it is busy; PermanentError where it says no, where this user may
         not talk to it, and where the target is on another machine than the transport leads to.
         """
-        answer = self._look("GET", path, deadline)
+        answer = self._look("GET", path, deadline, partly=partly)
         if answer.status == 200:
             return answer
         words = f"the Docker Engine of {self._target.id} says {answer.words}"
@@ -139,13 +139,13 @@ class Engine:
             raise OutcomeUnknown(answer.words)
         return answer
 
-    def _look(self, method: str, path: str, deadline: float) -> Answer:
+    def _look(self, method: str, path: str, deadline: float, *, partly: bool = False) -> Answer:
         with self._connect(deadline) as line:
             try:
                 line.send(_request(method, path), deadline)
             except OSError as error:
                 raise TemporaryError(f"the Docker Engine of {self._target.id} took no request: {error}") from error
-            return self._answer(line, deadline)
+            return self._answer(line, deadline, partly=partly)
 
     def _connect(self, deadline: float, *, outlives_us: bool = False) -> Connection:
         target = self._target
@@ -165,13 +165,15 @@ class Engine:
         except ValueError as error:  # a path with a null byte
             raise PermanentError(f"the address {target.address!r} of {target.id} cannot be right: {error}") from error
 
-    def _answer(self, line: Connection, deadline: float) -> Answer:
+    def _answer(self, line: Connection, deadline: float, *, partly: bool = False) -> Answer:
         """The answer on this connection. Raises TemporaryError where none came that can be understood."""
+        incoming = _Incoming(line, deadline)
         try:
-            response = HTTPResponse(_Incoming(line, deadline))  # type: ignore[arg-type] # it asks for makefile alone
+            response = HTTPResponse(incoming)  # type: ignore[arg-type] # it asks for makefile alone
             response.begin()
+            incoming.ends_in_time = partly
             try:
-                body, whole = response.read(), True
+                body, whole = response.read(), not incoming.late
             except IncompleteRead as error:
                 body, whole = error.partial, False
         except (TimeoutError, BlockingIOError) as error:
@@ -191,6 +193,8 @@ class _Incoming:
         self._line, self._deadline = line, deadline
         self._held = bytearray()
         self._left = ANSWER_LIMIT
+        self.ends_in_time = False  # at the deadline it ends, as where the other side has closed
+        self.late = False  # it did
 
     def makefile(self, _mode: str) -> "_Incoming":
         return self
@@ -211,7 +215,13 @@ class _Incoming:
     flush = close
 
     def _more(self) -> bool:
-        came = self._line.receive(self._deadline)[: self._left]
+        try:
+            came = self._line.receive(self._deadline)[: self._left]
+        except (TimeoutError, BlockingIOError):
+            self.late = True
+            if not self.ends_in_time:
+                raise
+            came = b""
         self._left -= len(came)
         self._held += came
         return bool(came)

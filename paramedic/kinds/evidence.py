@@ -2,11 +2,12 @@
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.evidence_scope import Of
 from paramedic.kinds.transport import OutOfTime, Transport
 from paramedic.machine.clock import boottime
@@ -16,15 +17,19 @@ from paramedic.remediation.target import Target
 __all__ = [
     "LOG_TAIL",
     "PTRACE",
+    "ByDeadline",
     "EvidenceKind",
     "FromBeginning",
     "Gathered",
     "Of",
     "Printed",
     "Scene",
+    "Unseen",
+    "collected",
     "megabytes",
     "name_of",
     "table",
+    "time_left",
     "word",
 ]
 
@@ -41,6 +46,9 @@ _KEPT = 262_144
 _PRELUDE = (
     'exec </dev/null; PATH="$PATH:/usr/sbin:/sbin"; token=$1; shift; part() { printf "\\n%s %s\\n" "$token" "$1"; }\n'
 )
+
+#: So long a look of a target's kind may take where nobody names a deadline. Seconds.
+_USUAL_SECONDS = 5.0
 
 _NOT_PERMITTED = re.compile(r"[Pp]ermission denied|[Oo]peration not permitted|Access denied")
 
@@ -63,6 +71,47 @@ class Gathered:
     text: str
     unseen: Sequence[str] = ()  # each with the right or the tool that would have shown it
     from_beginning: bool = True  # its beginning says most, and is kept where the text is too long; else its end
+
+
+class Unseen(str):
+    """A line about what could not be seen, with the right or the tool that would have shown it."""
+
+    __slots__ = ()
+
+
+def collected(lines: Iterable[str]) -> Gathered:
+    """The lines as far as they come; those that are Unseen, and the fault that ends them, are what could not be seen.
+
+    Raises TemporaryError or PermanentError where nothing was seen at all.
+    """
+    text: list[str] = []
+    unseen: list[str] = []
+    try:
+        for line in lines:
+            text.append(line)
+            if isinstance(line, Unseen):
+                unseen.append(line)
+    except (TemporaryError, PermanentError) as error:
+        if len(text) == len(unseen):
+            raise
+        text.append(f"the rest could not be seen: {error}")
+        unseen.append(text[-1])
+    if unseen and len(text) == len(unseen):
+        raise PermanentError("; ".join(unseen))
+    return Gathered("\n".join(text), unseen)
+
+
+@dataclass(frozen=True, slots=True)
+class ByDeadline:
+    """Gathers evidence of a target by a deadline of `boottime`; what was seen by then is kept, and the rest said as unseen."""
+
+    gather: Callable[[Target, Transport, float], Gathered]
+    from_beginning: bool = True  # as in `Gathered`: told before anything is gathered, and of all that it gathers
+
+    def __call__(self, target: Target, transport: Transport, deadline: float | None = None) -> Gathered:
+        """One look, in 5 s where no deadline is named. Raises as `gather` does."""
+        by = boottime() + _USUAL_SECONDS if deadline is None else deadline
+        return replace(self.gather(target, transport, by), from_beginning=self.from_beginning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +194,11 @@ class EvidenceKind(Protocol):
 
         Raises TemporaryError or PermanentError where nothing could be seen.
         """
+
+
+def time_left(deadline: float) -> timedelta:
+    """How long it is until a moment of `boottime`; nothing where that has passed."""
+    return timedelta(seconds=max(deadline - boottime(), 0.0))
 
 
 def word(name: str) -> str:

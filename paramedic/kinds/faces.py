@@ -5,13 +5,16 @@ A channel's and a probe's are in modules of their own: whoever names a way to a 
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from paramedic.alerts.reading import Reading
 from paramedic.kinds.channel_face import Able, ChannelKind, ChannelTeller
 from paramedic.kinds.probe_face import ProbeKind
 from paramedic.kinds.transport import Transport
 from paramedic.remediation.target import Identity, Target
+
+if TYPE_CHECKING:
+    from paramedic.kinds.evidence import Gathered
 
 __all__ = [
     "Able",
@@ -135,8 +138,10 @@ class TargetKind(Protocol):
 
     #: What a runbook may ask to see before a change, each looked at by its function: TemporaryError or PermanentError
     #: say why it cannot be had. Of a text that is too long its end is kept; its beginning where the function is a
-    #: FromBeginning. The tail of the target's `log` is offered for every kind, and is not declared here.
-    EVIDENCE: Mapping[str, Callable[[Target, Transport], str]]
+    #: FromBeginning. A text alone says that all was seen: a look that may miss something returns a Gathered, and one that
+    #: takes more than one question is a ByDeadline (both in `paramedic.kinds.evidence`). The tail of the target's `log` is
+    #: offered for every kind, and is not declared here.
+    EVIDENCE: Mapping[str, Callable[[Target, Transport], "str | Gathered"]]
 
     #: What its Changer can do, by its methods' names, which are the words of `with.remedies`: `restart`, `reload`, …; or nothing.
     REMEDIES: Collection[str]

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from paramedic.errors import TemporaryError
+from paramedic.kinds.evidence import Unseen
 from paramedic.kinds.transport import MOST_KEPT, Ended, OutOfTime, Transport
 from paramedic.text.sanitize import one_line
 
@@ -114,12 +115,24 @@ class Look:
         name, number = self._run("id", "-un").output.strip(), self._run("id", "-u").output.strip()
         return one_line(name), number == "0"
 
-    def failed(self) -> str:
-        """The units that have failed, and the jobs at work, as systemctl lists them."""
-        listed = self._run("systemctl", "list-units", "--no-pager", "--plain", "--state=failed,activating,deactivating")
-        jobs = self._run("systemctl", "list-jobs", "--no-pager")
-        since = self._run("uptime", "-s").output.strip()
-        return "\n".join([f"up since {since}", listed.output.strip(), jobs.output.strip()])
+    def failed(self) -> Iterator[str]:
+        """The units that have failed, and the jobs at work, as systemctl lists them; and what of it could not be seen."""
+        yield from self._shown("since when it is up", "up since {}", "uptime", "-s")
+        states = "--state=failed,activating,deactivating"
+        yield from self._shown("its units", "{}", "systemctl", "list-units", "--no-pager", "--plain", states)
+        yield from self._shown("jobs at work", "{}", "systemctl", "list-jobs", "--no-pager")
+
+    def _shown(self, what: str, form: str, *command: str) -> Iterator[str]:
+        try:
+            ended = self._run(*command)
+            why = words(ended) if ended.code != 0 else None
+        except TemporaryError as error:
+            why = str(error)
+        yield (
+            form.format(ended.output.strip())
+            if why is None
+            else Unseen(f"not seen: {what} ({' '.join(command)}): {why}")
+        )
 
     def _run(self, *command: str) -> Ended:
         try:

@@ -1,18 +1,20 @@
 """Evidence of a PostgreSQL server: its sessions, who blocks whom, its longest queries. Their texts are shown without values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import postgres_activity as activity
+from paramedic.kinds.evidence import Unseen
 from paramedic.kinds.postgres_activity import Facts, Idle, Scope
 from paramedic.kinds.transport import Database
 from paramedic.machine.clock import spoken
 from paramedic.text.sanitize import one_line
 from paramedic.text.sql_text import without_values
 
-#: Gathers one piece, by a deadline of `boottime()`. Raises TemporaryError or PermanentError.
-Gather = Callable[[Database, Scope, float], str]
+#: Gathers one piece, line by line, by a deadline of `boottime()`. Raises TemporaryError or PermanentError.
+Gather = Callable[[Database, Scope, float], Iterator[str]]
 
 #: So many sessions are shown.
 _SHOWN = 30
@@ -59,68 +61,80 @@ _RUNNING = """
 """
 
 
-def sessions(database: Database, scope: Scope, deadline: float) -> str:
+def sessions(database: Database, scope: Scope, deadline: float) -> Iterator[str]:
     """How many sessions there are by their state, and those that are idle in a transaction for too long, each with its fate."""
     facts = activity.facts(database, deadline)
     where = {"database": scope.database}
-    lines = [*_not_seen(facts), "sessions by state:"]
-    for row in database.rows(_STATES, where, deadline=deadline):
+    yield from _not_seen(facts)
+    states = database.rows(_STATES, where, deadline=deadline)
+    yield "sessions by state:"
+    for row in states:
         opened = "" if row["open"] is None else f", the oldest transaction open for {_span(row['open'])}"
-        lines.append(f"  {row['sessions']} {one_line(row['state'])}{opened}")
+        yield f"  {row['sessions']} {one_line(row['state'])}{opened}"
     [prepared] = database.rows(_PREPARED, where, deadline=deadline)
     if prepared["prepared"]:
-        lines.append(
+        yield (
             f"  {prepared['prepared']} prepared transactions, the oldest of {_span(prepared['oldest'])} ago: no session "
             "holds them; a person commits them or rolls them back"
         )
     idle = activity.idle_in_transaction(database, scope, deadline)
-    lines += ["", f"idle in a transaction for longer than {spoken(scope.longer_than)}: {len(idle) or 'none'}"]
-    lines += [line for session in idle[:_SHOWN] for line in _shown(session)]
-    return "\n".join([*lines, *_rest(len(idle))])
+    yield from ("", f"idle in a transaction for longer than {spoken(scope.longer_than)}: {len(idle) or 'none'}")
+    for session in idle[:_SHOWN]:
+        yield from _shown(session)
+    yield from _rest(len(idle))
 
 
-def locks(database: Database, scope: Scope, deadline: float) -> str:
+def locks(database: Database, scope: Scope, deadline: float) -> Iterator[str]:
     """Who waits for a lock, and for whom; first who blocks and does not wait itself."""
-    facts = activity.facts(database, deadline)
+    yield from _not_seen(activity.facts(database, deadline))
     waiting = database.rows(_WAITING, {"database": scope.database}, deadline=deadline)
     if not waiting:
-        return "\n".join([*_not_seen(facts), "no session waits for a lock"])
+        yield "no session waits for a lock"
+        return
     waits = {row["pid"] for row in waiting}
     pids = sorted({pid for row in waiting for pid in row["blockers"]} - waits)
-    lines = [*_not_seen(facts), "blocking, and waiting for nobody:"]
-    for row in database.rows(_BLOCKING, {"pids": pids}, deadline=deadline):
-        blocked = sum(row["pid"] in other["blockers"] for other in waiting)
-        opened = "" if row["open"] is None else f", its transaction open for {_span(row['open'])}"
-        lines += _session(row, f"blocks {blocked}, {one_line(row['state'] or 'its state is not shown to us')}{opened}")
+    try:
+        yield from _blocking(database.rows(_BLOCKING, {"pids": pids}, deadline=deadline), waiting)
+    except (TemporaryError, PermanentError) as error:
+        yield Unseen(f"who blocks them was not seen: {error}")
     if 0 in pids:  # what pg_blocking_pids says of a prepared transaction
-        lines.append("  a prepared transaction, which no session holds")
-    lines += ["", f"waiting for a lock: {len(waiting)}"]
+        yield "  a prepared transaction, which no session holds"
+    yield from ("", f"waiting for a lock: {len(waiting)}")
     for row in waiting[:_SHOWN]:
         blockers = ", ".join(map(str, sorted(set(row["blockers"])))) or "nobody now"
         wants = one_line(row["lock"] or "a lock")
-        lines += _session(row, f"for {_span(row['since'])} waits for {wants}, which is kept by pid {blockers}")
-    return "\n".join([*lines, *_rest(len(waiting))])
+        yield from _session(row, f"for {_span(row['since'])} waits for {wants}, which is kept by pid {blockers}")
+    yield from _rest(len(waiting))
 
 
-def queries(database: Database, scope: Scope, deadline: float) -> str:
+def _blocking(rows: list[Mapping[str, Any]], waiting: list[Mapping[str, Any]]) -> Iterator[str]:
+    yield "blocking, and waiting for nobody:"
+    for row in rows:
+        blocked = sum(row["pid"] in other["blockers"] for other in waiting)
+        opened = "" if row["open"] is None else f", its transaction open for {_span(row['open'])}"
+        yield from _session(
+            row, f"blocks {blocked}, {one_line(row['state'] or 'its state is not shown to us')}{opened}"
+        )
+
+
+def queries(database: Database, scope: Scope, deadline: float) -> Iterator[str]:
     """The queries that run now, the longest first."""
-    facts = activity.facts(database, deadline)
+    yield from _not_seen(activity.facts(database, deadline))
     running = database.rows(_RUNNING, {"database": scope.database}, deadline=deadline)
-    lines = [*_not_seen(facts), f"running queries: {len(running) or 'none'}"]
+    yield f"running queries: {len(running) or 'none'}"
     for row in running:
-        lines += _session(row, f"for {_span(row['since'])}, {one_line(row['waits'])}")
-    return "\n".join(lines)
+        yield from _session(row, f"for {_span(row['since'])}, {one_line(row['waits'])}")
 
 
 def _not_seen(facts: Facts) -> list[str]:
-    """What cannot be seen, and what would show it."""
-    lines = []
+    """What cannot be seen, and what would show it; and what our role may not do."""
+    lines = list[str]()
     if not facts.sees:
-        lines.append(f"not seen: what sessions of other roles do. {facts.grant('pg_monitor')} shows it")
+        lines.append(Unseen(f"not seen: what sessions of other roles do. {facts.grant('pg_monitor')} shows it"))
     if not facts.ends:
         lines.append(f"sessions of other roles cannot be ended: {facts.grant('pg_signal_backend')}")
     if not facts.tracks:
-        lines.append("not seen: what sessions do. track_activities = on shows it")
+        lines.append(Unseen("not seen: what sessions do. track_activities = on shows it"))
     return [*lines, ""] if lines else []
 
 

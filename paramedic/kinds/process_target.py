@@ -1,9 +1,10 @@
 """Targets that are one process: identity, evidence and resource use, for the kinds of such targets."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.kinds.evidence import FromBeginning
+from paramedic.kinds.evidence import ByDeadline, Gathered, time_left
 from paramedic.kinds.probing import ProcessUse
 from paramedic.kinds.transport import Transport
 from paramedic.remediation.target import Identity, Target, same_instance
@@ -11,8 +12,8 @@ from paramedic.remediation.target import Identity, Target, same_instance
 #: Whether the process of this pid is the target's by what does not move with the clock: its parent, its owner's word.
 Owned = Callable[[Target, int, Transport], bool]
 
-#: Gathers one piece of evidence. Raises TemporaryError or PermanentError.
-Gather = Callable[[Target, Transport], str]
+#: Asks the target's owner for its instance, for so long at most. Raises TemporaryError or PermanentError.
+Asked = Callable[[Target, Transport, timedelta], Identity]
 
 
 def process_identity(
@@ -42,23 +43,26 @@ def restarted(before: Identity, now: Identity) -> bool:
     return has_process(now) and not same_instance(before.instance, now.instance)
 
 
-def evidence(identity: Callable[[Target, Transport], Identity], owned: Owned | None = None) -> Mapping[str, Gather]:
+def evidence(identity: Asked, owned: Owned | None = None) -> Mapping[str, ByDeadline]:
     """The kinds of evidence that the process of a target gives; `identity` asks the target's owner for it.
 
     `owned`: as for `memory_of`.
     """
 
-    def process_tree(target: Target, transport: Transport) -> str:
-        rows = transport.processes.tree(_pid_here(target, identity(target, transport), transport, owned))
+    def pid_by(target: Target, transport: Transport, deadline: float) -> int:
+        return _pid_here(target, identity(target, transport, time_left(deadline)), transport, owned)
+
+    def process_tree(target: Target, transport: Transport, deadline: float) -> Gathered:
+        rows = transport.processes.tree(pid_by(target, transport, deadline))
         lines = [f"{'pid':>8} {'parent':>8} {'resident B':>14} {'cpu %':>6}  command"]
         lines += [f"{row.pid:>8} {row.ppid:>8} {row.rss:>14,} {row.cpu_percent:>6.1f}  {row.cmdline}" for row in rows]
-        return "\n".join(lines)
+        return Gathered("\n".join(lines))
 
-    def memory(target: Target, transport: Transport) -> str:
-        pid = _pid_here(target, identity(target, transport), transport, owned)
-        return f"process {pid} holds {transport.processes.memory(pid):,} B of resident memory"
+    def memory(target: Target, transport: Transport, deadline: float) -> Gathered:
+        pid = pid_by(target, transport, deadline)
+        return Gathered(f"process {pid} holds {transport.processes.memory(pid):,} B of resident memory")
 
-    return {"process-tree": FromBeginning(process_tree), "memory": memory}
+    return {"process-tree": ByDeadline(process_tree), "memory": ByDeadline(memory, from_beginning=False)}
 
 
 def memory_of(target: Target, identity: Identity, transport: Transport, owned: Owned | None = None) -> int:

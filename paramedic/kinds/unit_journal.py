@@ -54,15 +54,25 @@ def read(unit: str, lines: int, since: float, ended: Ended, first: Callable[[], 
     return Gathered(text, unseen)
 
 
+def hidden(first: Callable[[], Ended]) -> list[str]:
+    """What of a journal this user may not see, in words; `first` runs FIRST."""
+    try:
+        return _of_others(first())
+    except (PermanentError, TemporaryError) as error:
+        return [f"whether this user may see all of it: {error}"]
+
+
+def _of_others(seen: Ended) -> list[str]:
+    return [f"messages of other users and the system; {GROUP}"] if "not seeing messages" in seen.errors else []
+
+
 def _before(since: float, first: Callable[[], Ended]) -> list[str]:
     """What nobody can see of the time since then, although all lines that there are were read."""
     try:
         seen = first()
     except (PermanentError, TemporaryError) as error:
         return [f"whether older lines were removed: {error}"]
-    found = []
-    if "not seeing messages" in seen.errors:
-        found.append(f"messages of other users and the system; {GROUP}")
+    found = _of_others(seen)
     times = [float(time[1]) for line in seen.output.splitlines() if (time := _EPOCH.match(line))]
     if times and times[0] > since:
         found.append(

@@ -6,13 +6,14 @@ Kubernetes API conventions: "Response Status Kind", "Concurrency Control and Con
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from math import inf
 from typing import Any
 from urllib.parse import quote
 
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.kinds.cluster import Cluster, Reply
 from paramedic.machine.clock import boottime
-from paramedic.text.sanitize import one_line, visible
+from paramedic.text.sanitize import one_line
 
 Object = Mapping[str, Any]
 
@@ -40,10 +41,10 @@ class Protected(Exception):
 
 
 class Api:
-    """Asks one cluster; each request is over when `within` is, or the deadline of the whole."""
+    """Asks one cluster; each request is over when `within` is, or the deadline of the whole, and all are by `by`."""
 
-    def __init__(self, cluster: Cluster, within: timedelta) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: Cluster, within: timedelta, by: float = inf) -> None:
+        self._cluster, self._by = cluster, by
         self._within = within.total_seconds()
 
     def get(self, path: str, query: Mapping[str, str] | None = None, *, deadline: float | None = None) -> Object:
@@ -54,12 +55,32 @@ class Api:
         self, path: str, query: Mapping[str, str] | None = None, *, deadline: float | None = None
     ) -> list[Object]:
         """The first objects of a list. Raises as `get` does."""
-        found = self.get(path, {"limit": str(LONGEST_LIST), **(query or {})}, deadline=deadline).get("items")
-        return [item for item in found or () if isinstance(item, Mapping)]
+        return self.pages(path, query, deadline=deadline)[0]
+
+    def pages(
+        self, path: str, query: Mapping[str, str] | None = None, *, most: int = 1, deadline: float | None = None
+    ) -> tuple[list[Object], bool]:
+        """The objects of so many pages of a list, LONGEST_LIST each, and whether these are all. Raises as `get` does."""
+        items: list[Object] = []
+        asked = {"limit": str(LONGEST_LIST), **(query or {})}
+        for _ in range(most):
+            try:
+                page = self.get(path, asked, deadline=deadline)
+            except TemporaryError:
+                if not items:
+                    raise
+                return items, False
+            items += [item for item in page.get("items") or () if isinstance(item, Mapping)]
+            metadata = page.get("metadata")
+            more = metadata.get("continue") if isinstance(metadata, Mapping) else None
+            if not more:
+                return items, True
+            asked["continue"] = str(more)
+        return items, False
 
     def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
-        """A plain text, such as a log, safe to show. Raises as `get` does."""
-        return visible(self._read(path, query, None).text)
+        """A plain text, such as a log, as it is: not safe to show. Raises as `get` does."""
+        return self._read(path, query, None).text
 
     def create(self, path: str, body: Object) -> Object:
         """Ask a question that the API server takes as a new object, and keeps nowhere. Raises as `get` does."""
@@ -94,7 +115,7 @@ class Api:
         return _well(self._cluster.ask("GET", path, self._until(deadline), query=query))
 
     def _until(self, deadline: float | None) -> float:
-        ours = boottime() + self._within
+        ours = min(boottime() + self._within, self._by)
         return ours if deadline is None else min(ours, deadline)
 
     @staticmethod

@@ -1,35 +1,42 @@
 """What there is to see of a workload before it is touched; and of what cannot be seen, which right would have shown it."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.kinds.evidence import FromBeginning
+from paramedic.kinds.evidence import ByDeadline, Gathered, Unseen, collected
 from paramedic.kinds.transport import Transport
-from paramedic.kubernetes import ownership, pods, revisions, target
-from paramedic.kubernetes.api import Api, Object, named
+from paramedic.kubernetes import logs, ownership, pods, revisions, target
+from paramedic.kubernetes.api import Api, Forbidden, Object, named
 from paramedic.kubernetes.pods import Pod
 from paramedic.kubernetes.workload import DEPLOYMENT, Form, Place, Workload, counts, read
-from paramedic.machine.clock import spoken, utc_now
+from paramedic.machine.clock import boottime, spoken, utc_now
 from paramedic.remediation.target import Target
 from paramedic.text.sanitize import one_line
 
 #: Lines and bytes of a log that are asked for; so many events and pods are shown.
 _LOG_LINES, _LOG_BYTES, _EVENTS, _PODS = 200, 65_536, 60, 60
 
+#: A namespace's events are read up to so many pages: those of one workload cannot be asked for alone.
+_EVENT_PAGES = 6
+
+#: So many nodes are asked at once, and each for so long of the time that is left: one that is slow keeps no other waiting.
+_AT_ONCE, _SHARE = 8, 0.5
+
 #: The piece whose end says most.
 _LOG = "previous-log"
 
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 
-#: Gathers one piece of evidence of a workload.
-Gather = Callable[[Api, Workload], Iterator[str]]
+#: Gathers one piece of evidence of a workload, line by line, by a deadline of `boottime`.
+Gather = Callable[[Api, Workload, float], Iterator[str]]
 
 
-def of(form: Form) -> Mapping[str, Callable[[Target, Transport], str]]:
+def of(form: Form) -> Mapping[str, ByDeadline]:
     """The kinds of evidence of a form of workload."""
     pieces: dict[str, Gather] = {
         "workload": _workload,
@@ -40,24 +47,16 @@ def of(form: Form) -> Mapping[str, Callable[[Target, Transport], str]]:
         "nodes": _nodes,
     }
     seen = {name: partial(_gathered, form, gather) for name, gather in pieces.items()}
-    return {name: gather if name == _LOG else FromBeginning(gather) for name, gather in seen.items()}
+    return {name: ByDeadline(gather, from_beginning=name != _LOG) for name, gather in seen.items()}
 
 
-def _gathered(form: Form, gather: Gather, listed: Target, transport: Transport) -> str:
+def _gathered(form: Form, gather: Gather, listed: Target, transport: Transport, deadline: float) -> Gathered:
     """One piece, as far as it could be seen. Raises PermanentError or TemporaryError where nothing of it could."""
-    api = target.api(listed, transport)
-    lines = gather(api, read(api, Place.of(form, listed)))
-    found: list[str] = []
-    try:
-        found.extend(lines)  # what was seen before a fault is kept
-    except (TemporaryError, PermanentError) as error:
-        if not found:
-            raise
-        found.append(f"the rest could not be seen: {error}")
-    return "\n".join(found)
+    api = target.api(listed, transport, deadline)
+    return collected(gather(api, read(api, Place.of(form, listed)), deadline))
 
 
-def _workload(_api: Api, workload: Workload) -> Iterator[str]:
+def _workload(_api: Api, workload: Workload, _deadline: float) -> Iterator[str]:
     yield f"{workload.place}: {workload.state}, revision {workload.revision or 'not yet given'}"
     yield ", ".join(counts(workload))
     yield f"strategy {workload.strategy}; generation {workload.generation}, observed: {workload.observed}"
@@ -77,7 +76,7 @@ def _condition(condition: Mapping[str, Any]) -> str:
     return f"condition {kind} {status} since {since}: {reason}: {message}".rstrip(": ")
 
 
-def _pods(api: Api, workload: Workload) -> Iterator[str]:
+def _pods(api: Api, workload: Workload, _deadline: float) -> Iterator[str]:
     found = sorted(pods.of(api, workload), key=lambda pod: (pod.is_ready, pod.name))
     ready = sum(pod.is_ready for pod in found)
     yield f"{len(found)} pods, {ready} ready"
@@ -101,14 +100,16 @@ def _ended(ended: Mapping[str, Any]) -> str:
     return one_line(f"{words}{message}")[:400]
 
 
-def _events(api: Api, workload: Workload) -> Iterator[str]:
+def _events(api: Api, workload: Workload, _deadline: float) -> Iterator[str]:
     place = workload.place
-    ours = {place.name, *(pod.name for pod in pods.of(api, workload))}
-    if place.form is DEPLOYMENT:
-        ours |= {Pod(each).name for each in pods.replica_sets(api, workload)}
+    events, are_all = api.pages(place.beside("", "events"), most=_EVENT_PAGES)
+    ours, unseen = _names(api, workload)
+    if not are_all:
+        shows = f"kubectl --namespace {place.namespace} get events"
+        unseen.append(f"events beyond the first {len(events):,} of the namespace: `{shows}` shows them")
     found = [
         event
-        for event in api.items(place.beside("", "events"))
+        for event in events
         if isinstance(event.get("involvedObject"), Mapping) and event["involvedObject"].get("name") in ours
     ]
     found.sort(key=_when, reverse=True)
@@ -120,6 +121,22 @@ def _events(api: Api, workload: Workload) -> Iterator[str]:
             f"{_when(event)} {event.get('type')} {event.get('reason')} {of.get('kind')} {of.get('name')} ({count}x): "
             f"{event.get('message')}"
         )[:500]
+    yield from map(Unseen, unseen)
+
+
+def _names(api: Api, workload: Workload) -> tuple[set[str], list[str]]:
+    """The names that its events are of, and which of those could not be seen."""
+    names, unseen = {workload.place.name}, list[str]()
+    try:
+        names |= {pod.name for pod in pods.of(api, workload)}
+    except (TemporaryError, PermanentError) as error:
+        unseen.append(f"events of its pods: which pods it has was not seen: {error}")
+    if workload.place.form is DEPLOYMENT:
+        try:
+            names |= {Pod(each).name for each in pods.replica_sets(api, workload)}
+        except (TemporaryError, PermanentError) as error:
+            unseen.append(f"events of its ReplicaSets: which it has was not seen: {error}")
+    return names, unseen
 
 
 def _when(event: Object) -> str:
@@ -130,7 +147,7 @@ def _when(event: Object) -> str:
     return str(found or metadata.get("creationTimestamp") or "")
 
 
-def _history(api: Api, workload: Workload) -> Iterator[str]:
+def _history(api: Api, workload: Workload, _deadline: float) -> Iterator[str]:
     found = revisions.of(api, workload)
     yield f"{len(found)} revisions are kept, the last first"
     for revision in found:
@@ -142,7 +159,7 @@ def _history(api: Api, workload: Workload) -> Iterator[str]:
         )
 
 
-def _log(api: Api, workload: Workload) -> Iterator[str]:
+def _log(api: Api, workload: Workload, _deadline: float) -> Iterator[str]:
     """The end of what a container said before it was started again; of one that is not ready where none was."""
     found = [pod for pod in pods.of(api, workload) if not pod.is_leaving]
     again = [(each, pod) for pod in found for each in pod.restarts]
@@ -156,10 +173,14 @@ def _log(api: Api, workload: Workload) -> Iterator[str]:
             raise PermanentError("it has no pod")
         container, previous = _first_container(pod), False
         yield f"no container was started again; {one_line(pod.name)}, container {one_line(container)}, now:"
-    query = {"container": container, "tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES), "timestamps": "true"}
-    if previous:
-        query["previous"] = "true"
-    yield api.text(named("api", "v1", "namespaces", workload.place.namespace, "pods", pod.name, "log"), query)
+    where = (workload.place.namespace, pod.name, container)
+    try:
+        found_log = logs.read(api, *where, _LOG_LINES, _LOG_BYTES, previous=previous)
+    except (TemporaryError, PermanentError) as error:
+        yield Unseen(f"not seen: {logs.why_not(error, container)}")
+        return
+    yield found_log.text
+    yield from map(Unseen, found_log.unseen)
 
 
 def _first_container(pod: Pod) -> str:
@@ -168,17 +189,35 @@ def _first_container(pod: Pod) -> str:
     return next(iter([*waiting, *named_there]), "")
 
 
-def _nodes(api: Api, workload: Workload) -> Iterator[str]:
+def _nodes(api: Api, workload: Workload, deadline: float) -> Iterator[str]:
     """What the nodes of its pods lack: they are not ready, under pressure, or take no more pods."""
     names = sorted({pod.node for pod in pods.of(api, workload) if pod.node is not None})
     yield f"{len(names)} nodes have pods of it"
-    for name in names:
-        try:
-            node = api.get(named("api", "v1", "nodes", name))
-        except PermanentError as error:
-            yield f"{one_line(name)}: could not be seen (a ClusterRole with get of nodes shows it): {error}"
-            continue
-        yield f"{one_line(name)}: {_condition_of(node)}"
+    with ThreadPoolExecutor(_AT_ONCE, "node") as asking:
+        seen = list(asking.map(partial(_node, api, deadline), names))
+    unseen: dict[str, list[str]] = {}
+    for name, words in zip(names, seen, strict=True):
+        if isinstance(words, Unseen):
+            unseen.setdefault(words.replace(f'"{name}"', '"NODE"'), []).append(one_line(name))
+        else:
+            yield f"{one_line(name)}: {words}"
+    for why, of in unseen.items():
+        yield Unseen(f"{_listed(of)}: could not be seen{why}")
+
+
+def _node(api: Api, deadline: float, name: str) -> str:
+    """What a node lacks, or why that could not be seen."""
+    now = boottime()
+    try:
+        return _condition_of(api.get(named("api", "v1", "nodes", name), deadline=now + (deadline - now) * _SHARE))
+    except Forbidden as error:
+        return Unseen(f" (a ClusterRole with get of nodes shows it): {error}")
+    except (TemporaryError, PermanentError) as error:
+        return Unseen(f": {error}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _condition_of(node: Object) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from math import inf
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -262,11 +263,14 @@ class Releases:
         return workload, releases.groups(self._api, workload)
 
 
-def api(target: Target, transport: Transport) -> Api:
-    """The API server of the target's cluster. Raises PermanentError where its host is another, or none."""
+def api(target: Target, transport: Transport, by: float = inf) -> Api:
+    """The API server of the target's cluster; all looks are over by a moment of `boottime`.
+
+    Raises PermanentError where its host is another, or none.
+    """
     if not transport.leads_to(target.host):
         raise PermanentError(f"{target.id} is in the cluster {target.host}, and `hosts` leads to none of that name")
-    return Api(cluster_of(transport), LOOK)
+    return Api(cluster_of(transport), LOOK, by)
 
 
 def forbidden_by(form: Form) -> Callable[[Target, Transport, str], str | None]:

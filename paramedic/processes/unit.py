@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import process_target, unit_journal
-from paramedic.kinds.evidence import Gathered
-from paramedic.kinds.transport import MOST_KEPT, Ended, OutOfTime, Transport
+from paramedic.kinds.evidence import Gathered, time_left
+from paramedic.kinds.transport import KEPT, MOST_KEPT, Ended, OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.processes import systemctl
 from paramedic.remediation.target import Identity, Target
@@ -20,6 +20,9 @@ _ONE_MORE_LOOK = timedelta(seconds=1)
 def running(identity: Identity) -> bool:
     """Whether systemd reports the unit as up, which does not prove that it is well."""
     return process_target.has_process(identity) and identity.state.startswith(("active/", "reloading/"))
+
+#: A journal of which so many bytes came is taken for one whose older lines were left out.
+_ALMOST_ALL = KEPT * 3 // 4
 
 
 class Reader:
@@ -69,13 +72,21 @@ class Reader:
             )
         return properties
 
-    def journal(self, lines: int = 100) -> str:
-        """The unit's last lines in the journal.
+    def journal(self, lines: int = 100) -> Gathered:
+        """The unit's last lines in the journal, and in words which of them are missing, or this user may not see.
 
         Raises PermanentError if this user may not read it, TemporaryError if journalctl does not answer.
         """
-        lines_read = without_colours(self._ask(systemctl.journal(self._target.name, lines)))
-        return lines_read or f"the journal has no line of {self._target.name} that this user may read"
+        began, unit = boottime(), self._target.name
+        read = without_colours(self._ask(systemctl.journal(unit, lines)))
+        unseen: list[str] = []
+        if len(read.splitlines()) < lines and len(read.encode()) > _ALMOST_ALL:
+            shows = f"`journalctl --unit={unit}` shows them"
+            unseen = [f"lines before these: at most {KEPT:,} bytes of it are kept; {shows}"]
+        elif len(read.splitlines()) < lines:
+            soon = Reader(self._target, self._transport, time_left(began + self._timeout.total_seconds()))
+            unseen = unit_journal.hidden(lambda: soon._run((*systemctl.SPOKEN, *unit_journal.FIRST)))
+        return Gathered(read or f"the journal has no line of {unit} that this user may read", unseen)
 
     def log_lines(self, lines: int, since: float) -> Gathered:
         """The unit's last lines in the journal since then, each after its time; and what is missing. Raises as `journal` does."""

@@ -62,7 +62,7 @@ def test_the_evidence_tells_a_restart_policy_that_was_taken(rows: list[dict[str,
     state = {"Status": "exited", "StartedAt": "2026-11-29T19:02:48.758633109Z"}
     seen = said("200 OK", json.dumps({"Id": ID, "Name": "/web", "State": state}).encode())
     with answering(seen, others=json.dumps(rows).encode()) as (target, _):
-        told = EVIDENCE["state"](target, Local())
+        told = EVIDENCE["state"](target, Local()).text
     assert ("restart policy that a roll-back took from it: always" in told) is taken
     assert ("left beside it by a roll-back: web-paramedic-new" in told) is bool(rows)
 

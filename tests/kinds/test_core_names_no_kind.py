@@ -32,7 +32,7 @@ ALLOWED = {
     ("paramedic/docker/answers.py", "container"): "what distinguishes its instances, on trails too",
     ("paramedic/docker/evidence.py", "container"): "a line of what is seen",
     ("paramedic/kinds/docker_engine.py", "tls"): "how its port is reached, in the words of its target",
-    ("paramedic/kubernetes/evidence.py", "container"): "a container of a pod, in the Kubernetes API",
+    ("paramedic/kubernetes/logs.py", "container"): "a container of a pod, in the Kubernetes API",
     ("paramedic/cli/runbook_trial.py", "alertmanager"): "the default of an option",
     ("paramedic/cli/alert_send.py", "alertmanager"): "the default of an option",
     ("paramedic/cli/alert_example.py", "alertmanager"): "the default of an argument",

@@ -65,7 +65,7 @@ def target(api: ApiServer, tmp_path: Path) -> Target:
 
 def seen(target: Target, kind: str) -> str:
     assert target.machine is not None
-    return deployment.EVIDENCE[kind](target, Kubernetes(target.machine))
+    return deployment.EVIDENCE[kind](target, Kubernetes(target.machine)).text
 
 
 def test_the_workload(target: Target) -> None:
@@ -145,7 +145,7 @@ def test_what_may_not_be_seen_says_which_right_is_missing(
 
 def test_what_was_seen_before_is_kept(api: ApiServer, target: Target) -> None:
     api.forbidden |= {("get", "pods/log"), ("get", "nodes")}
-    assert "the rest could not be seen: the API server says: pods/log is forbidden" in seen(target, "previous-log")
+    assert "not seen: the log of api: the API server says: pods/log is forbidden" in seen(target, "previous-log")
     assert "a ClusterRole with get of nodes shows it" in seen(target, "nodes")
 
 

@@ -50,8 +50,10 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     from postgres_sessions import PATIENCE  # psycopg: only who asks for it pays
 
     from paramedic.integrations.targets import postgres
+    from paramedic.kinds import evidence
 
     monkeypatch.setattr(postgres, "LOOK", PATIENCE)
+    monkeypatch.setattr(evidence, "_USUAL_SECONDS", PATIENCE.total_seconds())
 
 
 @pytest.fixture(scope="session")

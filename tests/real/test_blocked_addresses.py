@@ -68,7 +68,7 @@ def test_the_addresses_of_the_alerts_are_blocked_for_the_time_and_leave_by_thems
     assert sorted(firewall.blocked("blocked6")) == ["2001:db8::7"]
     assert made.did == "blocked 3 addresses for 1h"
     assert "203.0.113.7: blocked for 1h" in made.output
-    assert "203.0.113.7  for " in kind.EVIDENCE["blocked"](target(), there)
+    assert "203.0.113.7  for " in kind.EVIDENCE["blocked"](target(), there).text
 
 
 def test_a_blocked_address_gets_no_packet_through_until_its_time_is_over(firewall: Stage) -> None:

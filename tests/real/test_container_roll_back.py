@@ -230,17 +230,17 @@ def test_who_dies_in_the_middle_leaves_what_the_next_look_finds_and_tells(shop: 
     old = str(before.instance["container"])
     if step == "_made":  # beside the one that runs on
         assert shop.podman.identity(name) == before
-        assert f"{name}-paramedic-new" in EVIDENCE["state"](target, Local())
+        assert f"{name}-paramedic-new" in EVIDENCE["state"](target, Local()).text
         assert shop.roll_back(target) == shop.good  # what was left is no obstacle
         return
     if step == "_keep_down":
         assert shop.podman.identity(name).state == "exited"
-        assert f"{name}-paramedic-new" in EVIDENCE["state"](target, Local())
+        assert f"{name}-paramedic-new" in EVIDENCE["state"](target, Local()).text
     elif step == "_rename":
         with pytest.raises(PermanentError, match=f"`docker rename {name}-paramedic-before-{old[:12]} {name}`"):
             shop.podman.identity(name)
     else:
         assert shop.podman.identity(name).revision == shop.good
-        assert f"{name}-paramedic-before-{old[:12]}" in EVIDENCE["state"](target, Local())
+        assert f"{name}-paramedic-before-{old[:12]}" in EVIDENCE["state"](target, Local()).text
         assert Changer(target, Local(), WITHIN).undo(shop.good, lambda: None) == shop.bad
         assert shop.podman.identity(name).instance["container"] == old

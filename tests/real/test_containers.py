@@ -119,7 +119,7 @@ def test_a_stopped_container_is_started(podman: Podman) -> None:
     )
     before = podman.comes_to("ended", lambda seen: seen.state == "exited")
     assert not running(before)
-    assert "exit code: 3" in EVIDENCE["state"](target, Local())
+    assert "exit code: 3" in EVIDENCE["state"](target, Local()).text
     assert restarted(before, changer(target).restart(before, agree))
     assert podman.starts("ended", least=2) == 2
 
@@ -182,23 +182,23 @@ def test_a_no_at_the_last_look_sends_nothing(podman: Podman, monkeypatch: pytest
 
 def test_evidence_says_what_it_is_and_what_it_printed_and_none_of_its_secrets(podman: Podman) -> None:
     target = podman.start("seen", "echo begun; echo bad >&2; sleep 100", "--env=TOKEN=hunter2")
-    state = EVIDENCE["state"](target, Local())
+    state = EVIDENCE["state"](target, Local()).text
     for fact in ("status: running", "plain:1", "killed for memory (OOMKilled): False", "restarts by its policy: 0"):
         assert fact in state
     assert "hunter2" not in state
     log = until(
         "both lines",
-        lambda: found if "bad" in (found := EVIDENCE["last-log"](target, Local())) and "begun" in found else "",
+        lambda: found if "bad" in (found := EVIDENCE["last-log"](target, Local()).text) and "begun" in found else "",
     )
     assert sorted(log.splitlines()) == ["begun", "stderr: bad"]
     assert re.fullmatch(
-        r"[\d,]+ B of memory, .* of at most [\d,]+ B; processes: \d+", EVIDENCE["memory"](target, Local())
+        r"[\d,]+ B of memory, .* of at most [\d,]+ B; processes: \d+", EVIDENCE["memory"](target, Local()).text
     )
 
 
 def test_the_log_of_a_terminal_is_as_it_was_printed(podman: Podman) -> None:
     target = podman.start("terminal", "echo begun; sleep 100", "--tty")
-    assert until("it has printed", lambda: EVIDENCE["last-log"](target, Local())) == "begun\n"
+    assert until("it has printed", lambda: EVIDENCE["last-log"](target, Local()).text) == "begun\n"
 
 
 def test_no_answer_after_the_send_is_unknown_and_the_restart_is_carried_out(
@@ -272,7 +272,7 @@ def test_one_of_compose_with_a_restart_policy_is_restarted_once(podman: Podman) 
     before = podman.identity("composed")
     after = changer(target).restart(before, agree)
     assert restarted(before, after)
-    assert "made by Compose, as: shop/web" in EVIDENCE["state"](target, Local())
+    assert "made by Compose, as: shop/web" in EVIDENCE["state"](target, Local()).text
     assert (podman.identity("composed"), podman.starts("composed", least=2)) == (after, 2)
 
 
@@ -283,7 +283,7 @@ def test_on_a_host_by_ssh_it_is_looked_at_and_restarted_there(podman: Podman, ss
     after = changing.changer(there, WITHIN, act="act-1").restart(before, agree)
     assert reading.restarted(there, before, after)
     assert (podman.identity("there"), podman.starts("there", least=2)) == (after, 2)
-    assert until("it has printed", lambda: "begun" in reading.evidence(there, "last-log"))
+    assert until("it has printed", lambda: "begun" in reading.evidence(there, "last-log").text)
 
 
 def test_a_restart_whose_connection_is_cut_is_carried_out_there(

@@ -395,5 +395,5 @@ def test_its_free_space_is_that_of_df_and_its_health_by_it(disk: Stage, there: T
     used = int(said.stdout.split()[-1].rstrip("%"))
     assert abs((100 - values["free"]) - used) <= 1
     assert why.startswith(f"{disk.root} of {HERE}: ")
-    listing = kind.EVIDENCE["files"](target(disk), there)
+    listing = kind.EVIDENCE["files"](target(disk), there).text
     assert "free" in listing

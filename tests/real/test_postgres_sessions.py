@@ -173,7 +173,7 @@ def test_without_the_right_to_see_nothing_is_called_well(sessions: Sessions) -> 
         PermanentError, match='the role "blind" sees only its own sessions: GRANT pg_monitor TO "blind"'
     ):
         identity(target)
-    shown = kind.EVIDENCE["sessions"](target, Local())
+    shown = kind.EVIDENCE["sessions"](target, Local()).text
     assert 'not seen: what sessions of other roles do. GRANT pg_monitor TO "blind" shows it' in shown
     assert "1 not shown to us" in shown
 
@@ -185,7 +185,7 @@ def test_without_the_right_to_end_nothing_is_ended_and_the_grant_is_named(sessio
         end(target, once_idle(target, 1))
     assert alive(abandoned)
     assert grant in str(kind.forbidden(target, Local(), "end_idle_in_transaction"))
-    assert grant in kind.EVIDENCE["queries"](target, Local())
+    assert grant in kind.EVIDENCE["queries"](target, Local()).text
     assert kind.forbidden(sessions.target(), Local(), "end_idle_in_transaction") is None
 
 
@@ -195,9 +195,9 @@ def test_evidence_says_who_blocks_whom_and_shows_no_value(sessions: Sessions) ->
     waiter = psycopg.connect(sessions.server.url(sessions.database, "etl"), application_name="nightly")
     waiting = threading.Thread(target=_quietly, args=(waiter, "UPDATE orders SET note = 'hunter2'"), daemon=True)
     waiting.start()
-    until("one waits", lambda: "waiting for a lock: 1" in kind.EVIDENCE["locks"](target, Local()))
+    until("one waits", lambda: "waiting for a lock: 1" in kind.EVIDENCE["locks"](target, Local()).text)
     once_idle(target, 1)
-    locks, running, shown = (kind.EVIDENCE[name](target, Local()) for name in ("locks", "queries", "sessions"))
+    locks, running, shown = (kind.EVIDENCE[name](target, Local()).text for name in ("locks", "queries", "sessions"))
     assert f"pid {pid(holder)}, role shop, till: blocks 1, idle in transaction" in locks
     assert f"pid {pid(waiter)}, role etl, nightly: for" in locks
     assert f"which is kept by pid {pid(holder)}" in locks
@@ -208,7 +208,7 @@ def test_evidence_says_who_blocks_whom_and_shows_no_value(sessions: Sessions) ->
     assert not any(secret in text for secret in ("hunter2", "4929") for text in (locks, running, shown))
     end(target, once_idle(target, 1))
     until("it waits no more", lambda: not waiting.is_alive())
-    assert kind.EVIDENCE["locks"](target, Local()) == "no session waits for a lock"
+    assert kind.EVIDENCE["locks"](target, Local()).text == "no session waits for a lock"
     waiter.close()
 
 

@@ -13,12 +13,15 @@ import pytest
 from postgres_sessions import PATIENCE, Cut, Sessions, alive, end, identity, once_idle, pid
 from waiting import until
 
+from paramedic.change.gathering import gather
 from paramedic.demo.world import free_port
+from paramedic.doors import reading
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.integrations.targets import postgres as kind
 from paramedic.integrations.targets.postgres import Reader
-from paramedic.machine.clock import boottime
+from paramedic.machine.clock import boottime, utc_now
 from paramedic.remediation.host import Host, SshAccess
+from paramedic.settings import Settings
 from paramedic.text import redaction
 from paramedic.transports.local import Local
 from paramedic.transports.ssh import Ssh
@@ -39,6 +42,22 @@ def test_where_the_connection_is_cut_after_the_send_the_outcome_is_unknown_and_t
             end(cut, before)
     until("it is gone", lambda: kind.restarted(before, identity(target)))
     assert not alive(abandoned)
+
+
+def test_where_it_falls_silent_what_was_seen_by_the_default_time_is_kept(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "transport", lambda *_: Local())
+    sessions.begin()
+    with closing(Cut(sessions.server.port, b"pg_prepared_xacts", silent=True)) as way:
+        silent = sessions.target(address=f"postgresql://watch@127.0.0.1:{way.port}?sslmode=disable")
+        began = boottime()
+        [look] = gather(silent, ("sessions",), since=utc_now(), patience=Settings().evidence_within)
+        assert boottime() - began < 5.5
+    assert look.piece is not None, look.fault
+    assert "1 idle in transaction" in look.piece.body
+    [why] = look.unseen
+    assert why.startswith("the rest could not be seen: ")
 
 
 def test_where_it_is_cut_before_nothing_was_sent(sessions: Sessions) -> None:

@@ -75,8 +75,8 @@ def test_a_unit_there_is_restarted_as_one_here_is(pid_one: PidOne, there: Sshd, 
     assert reading.restarted(app, before, after)
     assert starts(pid_one) == 2
     assert reading.mark(app, "act-1", "restart") == Mark(MarkState.HAPPENED, 0)
-    assert "app.sh" in reading.evidence(app, "process-tree")
-    assert "app.service" in reading.evidence(app, "journal")
+    assert "app.sh" in reading.evidence(app, "process-tree").text
+    assert "app.service" in reading.evidence(app, "journal").text
     assert reading.resident_memory(app, after) > 0
     assert reading.process_use(app)[1] == f"process {after.instance['pid']}"
 

@@ -48,7 +48,7 @@ def test_a_program_under_supervisord_is_restarted_there(sshd: Sshd, supervised: 
     assert reading.restarted(there, before, after)
     assert supervised.comes_to("RUNNING", but=cast("int", before.instance["pid"])) == after
     assert supervised.starts() == 2
-    assert "program.py" in reading.evidence(there, "process-tree")
+    assert "program.py" in reading.evidence(there, "process-tree").text
 
 
 def test_a_restart_whose_connection_is_cut_leaves_no_program_stopped(

@@ -75,8 +75,8 @@ def test_a_program_is_measured_though_the_clock_was_set_since_it_began(
     assert not local_process.alive(pid, began), "the clock was not set"
     assert reading.resident_memory(target, identity) > 100_000
     assert reading.process_use(target)[1] == f"process {pid}"
-    assert str(pid) in reading.evidence(target, "process-tree")
-    assert f"process {pid} holds" in reading.evidence(target, "memory")
+    assert str(pid) in reading.evidence(target, "process-tree").text
+    assert f"process {pid} holds" in reading.evidence(target, "memory").text
     elsewhere = process_identity(os.getpid(), began, "RUNNING")
     with pytest.raises(PermanentError, match="none of this machine"):
         reading.resident_memory(target, elsewhere)

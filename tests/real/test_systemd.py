@@ -143,7 +143,7 @@ def test_a_journal_without_end_is_kept_within_bounds(units: Units) -> None:
 
 def test_a_unit_that_never_spoke_has_no_line(units: Units) -> None:
     app = units.make("silent")
-    assert "no line of silent.service" in Reader(app, Local(units.via), timedelta(seconds=60)).journal()
+    assert "no line of silent.service" in Reader(app, Local(units.via), timedelta(seconds=60)).journal().text
 
 
 def test_a_unit_of_another_machine_is_never_taken_for_one_of_this() -> None:

@@ -78,7 +78,7 @@ echo the last one
 def test_the_journal_as_it_is_has_no_blobs_and_no_colours_either(units: Units) -> None:
     unit = units.running("paints", start=rf"printf '\033[31mred\033[0m caf\351 is shut\n'; {STAYS}")
     reader = Reader(unit, Local(units.via), PATIENCE)
-    printed = until("it has spoken", lambda: (told := reader.journal()).startswith("20") and told)
+    printed = until("it has spoken", lambda: (told := reader.journal().text).startswith("20") and told)
     assert re.search(r": red caf(é|\\xe9) is shut\n\Z", printed)
 
 

@@ -1,6 +1,6 @@
 """Blocklists: sets of nftables into which addresses are put for a time, and leave by themselves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Self
 
@@ -20,6 +20,7 @@ from paramedic.kinds.blocked_addresses import (
     why_never,
     words,
 )
+from paramedic.kinds.evidence import ByDeadline, Gathered, Unseen, collected, time_left
 from paramedic.kinds.transport import OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
@@ -288,15 +289,21 @@ def forbidden(target: Target, transport: Transport, _remedy: str) -> str | None:
         return str(error)
 
 
-def _blocked(target: Target, transport: Transport) -> str:
-    lines = []
-    for version, one in Reader(target, transport).sets().items():
-        lines.append(f"IPv{version}, the set {one.name}: {len(one.elements)}")
-        for network, left in one.elements.items():
-            lines.append(
-                f"  {plain(network)}  {'for ever' if left is None else f'for {spoken(timedelta(seconds=left))}'}"
-            )
-    return "\n".join(lines)
+def _blocked(target: Target, transport: Transport, deadline: float) -> Gathered:
+    return collected(_listed(target, Reader(target, transport, time_left(deadline)).firewall()))
 
 
-EVIDENCE = {"blocked": _blocked}
+def _listed(target: Target, firewall: Firewall) -> Iterator[str]:
+    """Each set with its addresses."""
+    for version, name in target.words.sets.items():
+        try:
+            found = firewall.set(name)
+        except (TemporaryError, PermanentError) as error:
+            yield Unseen(f"the set {name} of IPv{version} was not seen: {error}")
+            continue
+        yield f"IPv{version}, the set {name}: {len(found.elements)}"
+        for network, left in found.elements.items():
+            yield f"  {plain(network)}  {'for ever' if left is None else f'for {spoken(timedelta(seconds=left))}'}"
+
+
+EVIDENCE = {"blocked": ByDeadline(_blocked, from_beginning=False)}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from math import inf
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -13,8 +14,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from paramedic.alerts.alert import Alert
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds.disk_files import Disk, Entry, File, Held, Space, deletion, is_in, sudoers, words
-from paramedic.kinds.disk_listing import Listing, account, free_words, listed, to_be_deleted, why_none
-from paramedic.kinds.evidence import FromBeginning, megabytes
+from paramedic.kinds.disk_listing import Listing, account, blind, free_words, listed, to_be_deleted, why_none
+from paramedic.kinds.evidence import ByDeadline, Gathered, megabytes
 from paramedic.kinds.probing import Seen
 from paramedic.kinds.transport import Ended, OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
@@ -143,10 +144,10 @@ def restarted(before: Identity, now: Identity) -> bool:
 
 
 class Reader:
-    """Looks at one disk."""
+    """Looks at one disk: each look is over when `timeout` is, and all are by `by`, a moment of `boottime`."""
 
-    def __init__(self, target: Target, transport: Transport, timeout: timedelta = LOOK) -> None:
-        self._target, self._transport, self._timeout = target, transport, timeout
+    def __init__(self, target: Target, transport: Transport, timeout: timedelta = LOOK, *, by: float = inf) -> None:
+        self._target, self._transport, self._timeout, self._by = target, transport, timeout, by
 
     def identity(self) -> Identity:
         """How full it is, and the file that would be deleted first.
@@ -167,30 +168,49 @@ class Reader:
             state = f"{free_words(listing.space)}, and {asked.free:g}% have to be; {files} ({megabytes(taken)}) may be deleted"
         return Identity(state, {"mounted": listing.device, "first": first})
 
-    def listing(self) -> Listing:
-        """What may be deleted now. Raises as `identity` does."""
-        disk, asked = self.disk(), self._target.words
+    def listing(self, *, partly: bool = False) -> Listing:
+        """What may be deleted now. Raises as `identity` does; with `partly` what was seen is kept where a part is not."""
+        by, asked = min(boottime() + self._timeout.total_seconds(), self._by), self._target.words
+        disk = self._disk(by)
         device, points = disk.mounted()
         space, files, unseen = disk.space(), list[File](), list[str]()
-        for entry in asked.entries:
-            if (why := disk.misplaced(entry, points)) is not None:
-                unseen.append(why)
-                continue
-            found, complaint = disk.files(entry, points)
+        for number, entry in enumerate(asked.entries):
+            try:
+                share = 1 + len(asked.entries) - number if partly else 1
+                found, complaint = self._of(entry, points, boottime() + (by - boottime()) / share)
+            except TemporaryError as error:
+                if not partly:
+                    raise
+                found, complaint = [], f"{entry.path}: {error}"
             files += found
             unseen += [complaint] if complaint else []
         files.sort(key=lambda file: tuple(map(int, file.written_at.split("."))))
-        held = disk.held({file.device for file in files}) if files else Held({}, 0)
+        try:
+            held = disk.held({file.device for file in files}) if files else Held({}, 0)
+        except TemporaryError as error:
+            if not partly:
+                raise
+            held, unseen = Held({}, 0), [*unseen, f"which of the files are open: {error}"]
         return Listing(device, space, files, held, unseen)
+
+    def _of(self, entry: Entry, points: Sequence[str], deadline: float) -> tuple[list[File], str]:
+        """The entry's files, and what was not seen of them."""
+        disk = self._disk(deadline)
+        if (why := disk.misplaced(entry, points)) is not None:
+            return [], why
+        return disk.files(entry, points)
 
     def disk(self) -> Disk:
         """What it is looked at with. Raises PermanentError where the transport leads to another machine."""
+        return self._disk(min(boottime() + self._timeout.total_seconds(), self._by))
+
+    def _disk(self, deadline: float) -> Disk:
         target = self._target
         if not self._transport.leads_to(target.host):
             raise PermanentError(
                 f"{target.id} is a disk of {target.host}, and this machine is {self._transport.machine}"
             )
-        return Disk(self._transport, target.name, boottime() + self._timeout.total_seconds())
+        return Disk(self._transport, target.name, deadline)
 
 
 class Changer:
@@ -349,9 +369,9 @@ def free_space(target: Target, transport: Transport) -> Seen:
     return {"free": space.percent}, f"{target.name} of {target.host}: {free_words(space)}"
 
 
-def _files_now(target: Target, transport: Transport) -> str:
-    listing = Reader(target, transport).listing()
-    return listed(listing, listing.chosen(target.words.at_most))
+def _files_now(target: Target, transport: Transport, deadline: float) -> Gathered:
+    listing = Reader(target, transport, by=deadline).listing(partly=True)
+    return Gathered(listed(listing, listing.chosen(target.words.at_most)), blind(listing))
 
 
-EVIDENCE = {"files": FromBeginning(_files_now)}
+EVIDENCE = {"files": ByDeadline(_files_now)}

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
+from paramedic.kinds.evidence import ByDeadline, Gathered, collected, time_left
 from paramedic.kinds.machine_facts import SPOKEN, Look, Unit, must_return, words, would_stay_down
 from paramedic.kinds.transport import Command, Ended, Mark, OutOfTime, Transport
 from paramedic.machine import clock
@@ -295,8 +296,8 @@ def forbidden(target: Target, transport: Transport, _remedy: str) -> str | None:
     )
 
 
-def _units_now(target: Target, transport: Transport) -> str:
-    return Reader(target, transport).look().failed()
+def _units_now(target: Target, transport: Transport, deadline: float) -> Gathered:
+    return collected(Reader(target, transport, time_left(deadline)).look().failed())
 
 
-EVIDENCE = {"units": _units_now}
+EVIDENCE = {"units": ByDeadline(_units_now, from_beginning=False)}

@@ -13,7 +13,7 @@ from paramedic.alerts.alert import Alert
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds import postgres_activity as activity
 from paramedic.kinds import postgres_evidence
-from paramedic.kinds.evidence import FromBeginning
+from paramedic.kinds.evidence import ByDeadline, Gathered, collected
 from paramedic.kinds.postgres_activity import Facts, Idle, Scope
 from paramedic.kinds.probing import Seen
 from paramedic.kinds.transport import Database, Transport
@@ -316,13 +316,12 @@ def sessions(target: Target, transport: Transport) -> Seen:
     }, f"pid {first.pid} is idle in a transaction for {spoken(first.idle)}"
 
 
-def _evidence(gather: postgres_evidence.Gather) -> FromBeginning:
-    def gathered(target: Target, transport: Transport) -> str:
-        deadline = boottime() + LOOK.total_seconds()
+def _evidence(gather: postgres_evidence.Gather) -> ByDeadline:
+    def gathered(target: Target, transport: Transport, deadline: float) -> Gathered:
         with _open(target, transport, deadline) as database:
-            return gather(database, target.words.scope, deadline)
+            return collected(gather(database, target.words.scope, deadline))
 
-    return FromBeginning(gathered)
+    return ByDeadline(gathered)
 
 
 EVIDENCE = {

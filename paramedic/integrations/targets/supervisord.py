@@ -357,7 +357,9 @@ def _owned(target: Target, pid: int, transport: Transport) -> bool:
     return Reader(target, transport).owns(pid)
 
 
-EVIDENCE = process_target.evidence(lambda target, transport: Reader(target, transport).identity(), _owned)
+EVIDENCE = process_target.evidence(
+    lambda target, transport, within: Reader(target, transport, within).identity(), _owned
+)
 restarted = process_target.restarted
 resident_memory = partial(process_target.memory_of, owned=_owned)
 process_id = partial(process_target.process_id, owned=_owned)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, WithJsonSchema
 
 from paramedic.kinds import process_target
-from paramedic.kinds.evidence import Gathered
+from paramedic.kinds.evidence import ByDeadline, Gathered, time_left
 from paramedic.kinds.transport import Transport
 from paramedic.processes.unit import Reader, running
 from paramedic.processes.unit_change import Changer
@@ -70,9 +70,13 @@ def _owned(target: Target, pid: int, transport: Transport) -> bool:
     return process_target.process_of(Reader(target, transport).identity())[0] == pid
 
 
+def _journal(target: Target, transport: Transport, deadline: float) -> Gathered:
+    return Reader(target, transport, time_left(deadline)).journal()
+
+
 EVIDENCE = {
-    **process_target.evidence(lambda target, transport: Reader(target, transport).identity(), _owned),
-    "journal": lambda target, transport: Reader(target, transport).journal(),
+    **process_target.evidence(lambda target, transport, within: Reader(target, transport, within).identity(), _owned),
+    "journal": ByDeadline(_journal, from_beginning=False),
 }
 restarted = process_target.restarted
 

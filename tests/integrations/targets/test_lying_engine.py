@@ -153,7 +153,7 @@ def test_an_engine_that_hangs_is_asked_no_longer_than_the_time_out() -> None:
 @pytest.mark.parametrize("framed", [b"", b"\x01\0\0\0", b"\x01\0\0\0\xff\xff\xff\xffcut", b"\x02\0\0\0\0\0\0\x03bad"])
 def test_frames_of_a_log_that_are_cut_or_lie_are_shown_as_far_as_they_go(framed: bytes) -> None:
     with answering(BEFORE, said("200 OK", b"\x01\0\0\0\0\0\0\x03ok\n" + framed)) as (target, _):
-        assert EVIDENCE["last-log"](target, Local()).startswith("ok\n")
+        assert EVIDENCE["last-log"](target, Local()).text.startswith("ok\n")
 
 
 def test_nothing_but_the_send_follows_the_last_look() -> None:
@@ -199,7 +199,7 @@ def test_what_compose_has_made_is_restarted(labels: dict[str, str]) -> None:
     with answering(made, made, said("204 No Content"), AFTER) as (target, _):
         assert restarted(JUDGED, Changer(target, Local()).restart(JUDGED, lambda: None))
     with answering(made) as (target, _):
-        assert "made by Compose, as: shop" in EVIDENCE["state"](target, Local())
+        assert "made by Compose, as: shop" in EVIDENCE["state"](target, Local()).text
 
 
 @pytest.mark.parametrize("state", ["stopped", "configured", "initialized", "exited", "created", "restarting"])
@@ -242,7 +242,7 @@ def test_a_health_check_that_was_never_carried_out_is_shown_as_starting() -> Non
     state = {"Status": "running", "OOMKilled": True, "Health": {"Status": "starting", "FailingStreak": 0, "Log": None}}
     seen = {"Id": ID, "Name": "/web", "State": state, "HostConfig": None, "Config": None, "RestartCount": 7}
     with answering(said("200 OK", json.dumps(seen).encode())) as (target, _):
-        shown = EVIDENCE["state"](target, Local()).splitlines()
+        shown = EVIDENCE["state"](target, Local()).text.splitlines()
     assert "health: starting" in shown
     assert "killed for memory (OOMKilled): True" in shown
     assert "restarts by its policy: 7 (no)" in shown

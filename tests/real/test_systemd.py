@@ -116,7 +116,7 @@ def test_the_journal_is_told_with_its_end_and_nothing_that_moves_a_terminal(unit
     app = units.running("talks", start=f"{count}; printf 'red \\033[31m\\n'; echo the end; exec sleep infinity")
     reader = Reader(app, Local(units.via), timedelta(seconds=60))
     until = time.monotonic() + 60
-    while "the end" not in (journal := reader.journal(lines=20)):
+    while "the end" not in (journal := reader.journal(lines=20).text):
         assert time.monotonic() < until, journal
         time.sleep(0.05)
     assert len(journal.splitlines()) == 20
@@ -134,11 +134,14 @@ def test_a_journal_without_end_is_kept_within_bounds(units: Units) -> None:
     )
     reader = Reader(app, Local(units.via), timedelta(seconds=60))
     until = time.monotonic() + 60
-    while not (journal := reader.journal(lines=1000)).endswith("last\n"):
+    while not (journal := (seen := reader.journal(lines=1000)).text).endswith("last\n"):
         assert time.monotonic() < until
         time.sleep(0.05)
     assert len(journal) <= 16_384
     assert journal.startswith("20")  # a whole line
+    assert seen.unseen == [
+        "lines before these: at most 16,384 bytes of it are kept; `journalctl --unit=floods.service` shows them"
+    ]
 
 
 def test_a_unit_that_never_spoke_has_no_line(units: Units) -> None:

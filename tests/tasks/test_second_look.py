@@ -16,6 +16,7 @@ from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import CannotSee, TemporaryError
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.kinds.evidence import Gathered
 from paramedic.kinds.process_target import process_identity
 from paramedic.messages import page
 from paramedic.settings import Settings
@@ -150,7 +151,7 @@ def test_what_the_runbook_asks_for_is_looked_at_again_where_its_end_is_the_newes
     work: PlaybookRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work.runbook = replace(work.runbook, evidence=("process-tree", "memory", "log-tail"))
-    monkeypatch.setattr(reading, "evidence", lambda _, kind: f"{kind} as it is")
+    monkeypatch.setattr(reading, "evidence", lambda _, kind, _by: Gathered(f"{kind} as it is"))
     assert not healthy(work)
     assert kept(work).keys() == {
         "answer after the change",

@@ -21,6 +21,7 @@ def running(identity: Identity) -> bool:
     """Whether systemd reports the unit as up, which does not prove that it is well."""
     return process_target.has_process(identity) and identity.state.startswith(("active/", "reloading/"))
 
+
 #: A journal of which so many bytes came is taken for one whose older lines were left out.
 _ALMOST_ALL = KEPT * 3 // 4
 

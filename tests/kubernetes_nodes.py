@@ -2,7 +2,8 @@
 
 from copy import deepcopy
 
-from kubernetes_api import TEMPLATE, ApiServer, path_of, pod, replica_set, workload
+from kubernetes_api import ApiServer
+from kubernetes_objects import TEMPLATE, path_of, pod, replica_set, workload
 
 WORKLOADS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 

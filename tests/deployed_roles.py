@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import redis
 from certificates import Authority
 from deployed_systemd import GIVEN, Machine, machine
 from production_page import blocks
@@ -83,6 +84,18 @@ class Deployed:
         until(f"the end of INC-{number}", over, 300)
         until("a word to a person", lambda: self.mailbox.about(f"INC-{number}"))
 
+    def replace(self, old: str, new: str) -> None:
+        """In every file of variables that has it."""
+        for file in (self.machine.root / "etc" / "paramedic").glob("*.env"):
+            file.write_text(file.read_text().replace(old, new))
+
+    def says_to_redis(self, *words: str) -> None:
+        password, file = REDIS_PASSWORD, str(self.authority.file)
+        with redis.Redis(
+            port=self.redis.port, host="127.0.0.1", password=password, ssl=True, ssl_ca_certs=file
+        ) as client:
+            client.execute_command(*words)
+
     def change(self, file: str, **values: str) -> None:
         """As an operator changes the file in /etc/paramedic: no line of the shipped one stays as it was."""
         path = self.machine.root / "etc" / "paramedic" / file
@@ -103,11 +116,11 @@ def deploying(require: Callable[[str], str]) -> Iterator[Deployed]:
         authority = Authority(Path(folder))
         tls = Tls(authority.file, *authority.issued("127.0.0.1"))
         database = Database(require("initdb"), Path(pg_folder))
-        redis = redis_on(free_port(), require("redis-server"), Path(folder), tls)
-        redis.start()
+        messaging = redis_on(free_port(), require("redis-server"), Path(folder), tls)
+        messaging.start()
         try:
-            redis.is_ready()
-            made = Deployed(here, database, redis, mailbox, authority, Ports())
+            messaging.is_ready()
+            made = Deployed(here, database, messaging, mailbox, authority, Ports())
             here.plays(blocks("Where it runs")[0], GIVEN)
             another_service(here.srv / "paramedic" / "runbooks")
             _database(made, tls)
@@ -115,7 +128,7 @@ def deploying(require: Callable[[str], str]) -> Iterator[Deployed]:
             _units(made)
             yield made
         finally:
-            redis.kill()
+            messaging.kill()
             database.stop()
 
 
@@ -176,7 +189,7 @@ def _units(made: Deployed) -> None:
     trusted = f"{CERTIFICATES}/ca.pem"
     store = f"@127.0.0.1:{made.database.postgres.port}/paramedic?sslmode=verify-full&sslrootcert={trusted}"
     runtime = f"postgresql://paramedic_runtime:PASSWORD-2{store}"
-    redis = f"rediss://:{REDIS_PASSWORD}@127.0.0.1:{made.redis.port}"
+    at_redis = f"rediss://:{REDIS_PASSWORD}@127.0.0.1:{made.redis.port}"
     made.change(
         "roles.env",
         PARAMEDIC_STORE_URL=runtime,
@@ -197,8 +210,8 @@ def _units(made: Deployed) -> None:
         PREFECT_SERVER_DATABASE_CONNECTION_URL=f"postgresql+asyncpg://prefect:PASSWORD-3{store.partition('/')[0]}/prefect",
         PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS_TLS_ENABLED="true",
         PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS_TLS_CA_FILE=trusted,
-        PREFECT_REDIS_MESSAGING_URL=f"{redis}/0?ssl_ca_certs={trusted}",
-        PREFECT_SERVER_DOCKET_URL=f"{redis}/1?ssl_ca_certs={trusted}",
+        PREFECT_REDIS_MESSAGING_URL=f"{at_redis}/0?ssl_ca_certs={trusted}",
+        PREFECT_SERVER_DOCKET_URL=f"{at_redis}/1?ssl_ca_certs={trusted}",
         PREFECT_SERVER_API_AUTH_STRING=PREFECT_LOGIN,
         PREFECT_SERVER_API_PORT=str(ports.prefect),
     )

@@ -4,7 +4,9 @@ import json
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import psutil
@@ -12,17 +14,23 @@ import pytest
 from built_image import accepted
 from deployed_roles import BEFORE, INTERNAL, TOKEN, Deployed, deploying
 from deployed_systemd import FETCHES, may_do_little
-from production_page import blocks
+from production_page import PAGE, blocks
 from production_servers import PREFECT_LOGIN, REDIS_PASSWORD, answers
 from waiting import until
 
+from paramedic.settings import ROOT
 from paramedic.store.migrations import revision_of
 from paramedic.store.running_processes import ROLES
 
 pytestmark = [pytest.mark.real, pytest.mark.costly, pytest.mark.timeout(1200)]
 
+#: The exposure that `systemd-analyze security` may see at most; 0 is none, 10 all.
+EXPOSURE = 1.9
+
 #: A standing still is noticed so soon here.
 WATCHDOG_SECONDS = 6
+
+SYSTEMD = ROOT / "deployments" / "systemd"
 
 UNITS = [*(f"paramedic@{role}" for role in ROLES), "prefect-server"]
 
@@ -42,6 +50,15 @@ def test_systemd_finds_nothing_wrong_with_the_units(deployed: Deployed) -> None:
     )
     faults = [line for line in found.stderr.splitlines() if line.startswith(("paramedic", "prefect"))]
     assert (found.returncode, faults) == (0, [])
+
+
+@pytest.mark.parametrize("unit", SYSTEMD.glob("*.service"), ids=lambda unit: unit.stem)
+def test_the_exposure_of_each_unit_stays_low(require: Callable[[str], str], unit: Path) -> None:
+    command = (require("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE * 10:.0f}", str(unit))
+    found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 0, found.stdout + found.stderr
+    (level,) = re.findall(r"exposure level for \S+: ([\d.]+)", found.stdout)
+    assert 0 < float(level) <= EXPOSURE
 
 
 def test_each_is_active_once_it_serves_on_the_schema_of_its_version_and_may_do_little(deployed: Deployed) -> None:
@@ -84,12 +101,20 @@ def test_every_connection_to_the_databases_is_by_tls(deployed: Deployed) -> None
 def test_an_alert_goes_through_by_the_public_door_and_so_does_the_link_of_its_message(deployed: Deployed) -> None:
     until("a 202", lambda: accepted(deployed.public, TOKEN, "MyServiceDown", deployed.trusting))
     deployed.ends(1)
-    [message, *_] = deployed.mailbox.about("INC-1")
-    body = message.get_body(("plain",))
+    opens(deployed, 1)
+
+
+def links(deployed: Deployed, number: int) -> list[str]:
+    """The links to acknowledge by, in the first message about the incident."""
+    body = deployed.mailbox.about(f"INC-{number}")[0].get_body(("plain",))
     assert body is not None
-    [link, *_] = re.findall(rf"{deployed.public}/ack/\S+", body.get_content())
+    return re.findall(rf"{deployed.public}/ack/\S+", body.get_content())
+
+
+def opens(deployed: Deployed, number: int) -> None:
+    """A person reaches the incident's page by the link of its message."""
     with httpx.Client(verify=deployed.trusting, trust_env=False) as person:
-        assert "INC-1" in person.get(link).raise_for_status().text
+        assert f"INC-{number}" in person.get(links(deployed, number)[0]).raise_for_status().text
 
 
 def test_the_public_door_passes_what_is_for_senders_and_people_and_nothing_else(deployed: Deployed) -> None:
@@ -124,6 +149,16 @@ def test_the_inner_doors_take_only_who_shows_a_certificate_of_the_authority(depl
     assert statuses == [400, 200]
 
 
+def test_doctor_speaks_for_a_role_by_the_folder_that_it_keeps(deployed: Deployed) -> None:
+    """As the page calls it, outside the unit: with the role's settings, its key of links too."""
+    [call] = re.findall(r"`(paramedic doctor --data \S+)`", PAGE.read_text())
+    said = deployed.machine.plays(f"{call} || test $? = 1")
+    assert f"store {deployed.store().uuid}" in said, said
+    assert "may alter the trail" not in said, said
+    assert "a worker of the pool paramedic is online" in said, said
+    assert f"links in messages begin with {deployed.public}" in said, said
+
+
 def test_another_token_is_brought_in_without_a_refusal(deployed: Deployed) -> None:
     """As the page has it: both count meanwhile."""
     new, file = "another-token-of-the-sender-of-32", deployed.machine.root / "etc/paramedic/roles.env"
@@ -137,6 +172,24 @@ def test_another_token_is_brought_in_without_a_refusal(deployed: Deployed) -> No
     assert known({"alertmanager": TOKEN, "alertmanager-2": new}) == [True, True]
     assert known({"alertmanager-2": new}) == [False, True]
     assert known({"alertmanager": TOKEN}) == [True, False]
+
+
+def test_other_passwords_another_login_and_another_key_of_links_are_brought_in(deployed: Deployed) -> None:
+    """As the page has it for each; the links of before count no more. The alerts of the next tests go through on these."""
+    here, [before, *_] = deployed.machine, links(deployed, 1)
+    for role, old, new in (("paramedic_runtime", "PASSWORD-2", "PASSWORD-5"), ("prefect", "PASSWORD-3", "PASSWORD-6")):
+        deployed.database.postgres.run(f"ALTER ROLE {role} PASSWORD '{new}'")
+        deployed.replace(old, new)
+    deployed.says_to_redis("ACL", "SETUSER", "default", ">another-password")
+    deployed.replace(REDIS_PASSWORD, "another-password")
+    deployed.replace(PREFECT_LOGIN, "paramedic:another-login")
+    [key] = [line for line in blocks("Units for each role")[1].splitlines() if line.startswith("head -c 32")]
+    here.plays(f"{key}\nsystemctl restart prefect-server\nsystemctl restart {' '.join(UNITS[:-1])}")
+    deployed.says_to_redis("ACL", "SETUSER", "default", f"<{REDIS_PASSWORD}")
+    for unit in UNITS:
+        assert here.shows(unit, "ActiveState") == "active", here.log(unit)
+    with httpx.Client(verify=deployed.trusting, trust_env=False) as person:
+        assert "INC-1" not in person.get(before).text
 
 
 @pytest.mark.parametrize("unit", ["paramedic@responder", "prefect-server"])
@@ -164,3 +217,4 @@ def test_after_that_and_after_an_upgrade_an_alert_goes_through(deployed: Deploye
         assert deployed.machine.shows(unit, "ActiveState") == "active", deployed.machine.log(unit)
     until("a 202", lambda: accepted(deployed.public, TOKEN, "AnotherDown", deployed.trusting))
     deployed.ends(2)
+    opens(deployed, 2)

@@ -24,14 +24,16 @@ def with_noted(store: Store, target: Target) -> Target:
 def seen(target: Target) -> tuple[str, bool] | None:
     """The release that the target runs now, and whether it is seen well with it; None where it does not run or tell.
 
-    Only a health address that answers well shows that; without one nothing is known to be well.
+    A health address that answers well shows that, where there is one; else its owner, if it tells as much.
     """
     try:
         identity = reading.identity(target)
-        if identity.revision is None or not reading.running(target, identity):
+        release, well = reading.noted_as(target, identity)
+        if release is None or not reading.running(target, identity):
             return None
-        well = target.health is not None and reading.probe(target.health, _HEALTH).sight is Sight.WELL
+        if target.health is not None:
+            well = reading.probe(target.health, _HEALTH).sight is Sight.WELL
         again = reading.identity(target)
     except (TemporaryError, PermanentError):
         return None
-    return (identity.revision, well) if again.means(identity) else None
+    return (release, well) if again.means(identity) else None

@@ -272,6 +272,12 @@ def releases_are_noted(target: Target) -> bool:
     return getattr(kind_of(target), "RELEASES_ARE_NOTED", False) is True
 
 
+def noted_as(target: Target, identity: Identity) -> tuple[str | None, bool]:
+    """What is noted of the release that a target runs, and whether its owner shows by itself that it is well with it."""
+    of = getattr(kind_of(target), "noted_as", None)
+    return (identity.revision, False) if of is None else of(identity)
+
+
 class Releases(Protocol):
     """Looks at the releases of one target."""
 

@@ -120,7 +120,9 @@ class TargetKind(Protocol):
     is another than that of the machine that the transport leads to; whole seconds will do. A roll-back on cause asks it.
 
     Where its owner keeps releases, it has `Releases(target, transport)` as `paramedic.doors` declares it, and its
-    Changer has its `roll_back`, which replaces what runs, and maybe `undo`; `RELEASES_ARE_NOTED = True` asks for `Target.noted`.
+    Changer has its `roll_back`, which replaces what runs, and maybe `undo`. `RELEASES_ARE_NOTED = True` asks for `Target.noted`,
+    and `noted_as(identity) -> tuple[str, bool]` says by what its release is noted, where that is not `Identity.revision`, and
+    whether its owner shows that it is well.
     A Changer with `incident` (UUID/INC-42) and `act` is given both before a roll-back, and may tell of it in `did`. Then there is
     `merged_by_people(target) -> bool`, and `mark(target, transport, act) -> Mark | None`: what is known of an open act
     but a `run`, with a `code` only where that proves that the target was changed.

@@ -23,6 +23,10 @@ class Restarts:
     ended: Mapping[str, Any]  # how it ended last
 
 
+#: The label by which a StatefulSet and a DaemonSet tell which revision a pod has.
+REVISION_LABEL = "controller-revision-hash"
+
+
 class Pod:
     """One pod, as the API server describes it."""
 
@@ -61,6 +65,11 @@ class Pod:
         """The node that it is on."""
         found = self.spec.get("nodeName")
         return None if found is None else str(found)
+
+    @property
+    def revision(self) -> str:
+        """What its controller says of its revision, where that is a StatefulSet or a DaemonSet; else ""."""
+        return str(_mapping(self.metadata.get("labels")).get(REVISION_LABEL, ""))
 
     @property
     def is_ready(self) -> bool:

@@ -3,7 +3,7 @@
 As `kubectl rollout undo` does it (k8s.io/kubectl, polymorphichelpers/rollback.go), to a revision that it does not ask about.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -47,16 +47,22 @@ class Group:
     made_at: datetime | None  # when its first was made
     running: int
     marks: Mapping[str, Any]
+    numbers: Collection[int]  # of all its revisions
+    was_well: bool = False  # Paramedic saw it rolled out and up
 
     @property
     def healthy(self) -> bool | None:
-        """Whether it was seen to work: its pods are up at this moment, or somebody wrote so; None: nobody says."""
+        """Whether it was seen to work: its pods are or were up, or somebody wrote so; None: nobody says."""
         said = _said(self.marks, HEALTHY)
-        return True if said is None and self.running > 0 else said
+        return True if said is None and (self.running > 0 or self.was_well) else said
 
 
-def groups(api: Api, workload: Workload) -> list[Group]:
-    """The releases that the cluster keeps, the current one first. Raises PermanentError where its own is not among them."""
+def groups(api: Api, workload: Workload, noted: Sequence[Release] = ()) -> list[Group]:
+    """The releases that the cluster keeps, the current one first. Raises PermanentError where its own is not among them.
+
+    `noted`: the templates that Paramedic has seen it run, by their digests.
+    """
+    well = {release.id for release in noted if release.healthy}
     kept: dict[str, list[Revision]] = {}
     for revision in revisions.of(api, workload):
         kept.setdefault(release_of(revision.template), []).append(revision)
@@ -64,13 +70,14 @@ def groups(api: Api, workload: Workload) -> list[Group]:
     if current not in kept:
         raise PermanentError(f"the {workload.place} has no revision of its template yet: its controller has not looked")
     ordered = sorted(kept, key=lambda key: (key != current, -kept[key][0].number))
-    return [_group(kept[key]) for key in ordered]
+    return [_group(kept[key], was_well=any(digest(one.template) in well for one in kept[key])) for key in ordered]
 
 
-def _group(same: list[Revision]) -> Group:
+def _group(same: list[Revision], *, was_well: bool) -> Group:
     made = [moment for moment in map(_moment, same) if moment is not None]
     marks = {key: value for revision in reversed(same) for key, value in revision.annotations.items()}
-    return Group(same[0], min(made, default=None), sum(revision.running for revision in same), marks)
+    running, numbers = sum(revision.running for revision in same), [revision.number for revision in same]
+    return Group(same[0], min(made, default=None), running, marks, numbers, was_well)
 
 
 def current(workload: Workload, found: list[Group]) -> Release:
@@ -102,7 +109,8 @@ def before(workload: Workload, found: list[Group], *, approved: bool = False) ->
         )
     last = found[1].last
     raise Refused(
-        f"no older release of the {workload.place} is known to have been healthy: no pod of one is up, and none is marked",
+        f"no older release of the {workload.place} is known to have been healthy: no pod of one is up, none was seen well, and "
+        "none is marked",
         by_hand=by_kubectl(workload, "rollout undo", f"--to-revision={last.number}")
         + f", or mark it: kubectl --namespace {workload.place.namespace} annotate {_kind(workload)}/{last.name} {HEALTHY}=true",
     )
@@ -131,6 +139,26 @@ def judged(target: Target, workload: Workload, found: list[Group], expected: str
             f"going back to revision {good.last.number} crosses {', '.join(map(str, unsaid))}, and nobody said whether that is "
             "reversible",
             by_hand=f"approve this roll-back, or mark what can be undone: the annotation {REVERSIBLE}=true",
+        )
+    return good
+
+
+def named(target: Target, workload: Workload, found: list[Group], revision: int) -> Group:
+    """The release of this revision, which an author has named: nobody is asked whether it was healthy. Raises Refused."""
+    refuse(target, workload)
+    by_hand = by_kubectl(workload, "rollout history")
+    good = next((group for group in found if revision in group.numbers), None)
+    if good is None:
+        there_are = ", ".join(str(number) for group in found for number in sorted(group.numbers, reverse=True))
+        raise Refused(
+            f"the cluster keeps no revision {revision} of {target.id}; there are {there_are}", by_hand=by_hand
+        )
+    if good is found[0]:
+        raise Refused(f"{target.id} has the release of revision {revision} already", by_hand=by_hand)
+    crossed = [group for group in found if group.last.number > good.last.number]
+    if fixed := [str(group.last.number) for group in crossed if _said(group.marks, REVERSIBLE) is False]:
+        raise Refused(
+            f"going back to revision {revision} crosses {', '.join(fixed)}, marked irreversible", by_hand=by_hand
         )
     return good
 

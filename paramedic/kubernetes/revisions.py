@@ -4,10 +4,12 @@ What `kubectl rollout history` and `kubectl rollout undo` go by (k8s.io/kubectl,
 """
 
 import copy
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from paramedic.errors import PermanentError
 from paramedic.kubernetes import pods
 from paramedic.kubernetes.api import Api, Object
 from paramedic.kubernetes.workload import DEPLOYMENT, Workload, digest
@@ -29,7 +31,7 @@ class Revision:
     cause: str  # what somebody wrote as its change-cause
     annotations: Mapping[str, Any] = field(repr=False)
     current: bool  # whether it is the template that the workload has
-    running: int  # how many of its pods are available now; 0 where that is not kept with it
+    running: int  # how many of its pods are up now; 0 where they may not be listed
 
     @property
     def images(self) -> list[str]:
@@ -44,8 +46,19 @@ def of(api: Api, workload: Workload, *, deadline: float | None = None) -> list[R
     else:
         path = workload.place.beside("apps/v1", "controllerrevisions")
         kept = api.items(path, {"labelSelector": workload.selector}, deadline=deadline)
-        found = [_of_controller_revision(workload, each) for each in kept if workload.uid in pods.Pod(each).owners]
+        own = [each for each in kept if workload.uid in pods.Pod(each).owners]
+        up = _up(api, workload, deadline=deadline)
+        found = [_of_controller_revision(workload, each, up) for each in own]
     return sorted(found, key=lambda revision: revision.number, reverse=True)
+
+
+def _up(api: Api, workload: Workload, *, deadline: float | None) -> Mapping[str, int]:
+    """How many of its pods are ready, by what their label says of their revision."""
+    try:
+        found = pods.of(api, workload, deadline=deadline)
+    except PermanentError:  # they may not be listed: a revision that somebody marked is known without them
+        return {}
+    return Counter(pod.revision for pod in found if pod.is_ready and not pod.is_leaving)
 
 
 def images(template: object) -> list[str]:
@@ -75,20 +88,24 @@ def _of_replica_set(workload: Workload, found: Object) -> Revision:
     )
 
 
-def _of_controller_revision(workload: Workload, found: Object) -> Revision:
-    """The data of a ControllerRevision is a patch of the workload: `{"spec": {"template": {"$patch": "replace", …}}}`."""
+def _of_controller_revision(workload: Workload, found: Object, up: Mapping[str, int]) -> Revision:
+    """The data of a ControllerRevision is a patch of the workload: `{"spec": {"template": {"$patch": "replace", …}}}`.
+
+    Pods of a StatefulSet have its name in their label, those of a DaemonSet the hash that is its own label.
+    """
     metadata = found.get("metadata") or {}
     template = dict(((found.get("data") or {}).get("spec") or {}).get("template") or {})
     template.pop("$patch", None)
     annotations = metadata.get("annotations") or {}
-    number = found.get("revision")
+    number, name = found.get("revision"), str(metadata.get("name"))
+    own_hash = str((metadata.get("labels") or {}).get(pods.REVISION_LABEL, ""))
     return Revision(
         number=number if isinstance(number, int) else 0,
-        name=str(metadata.get("name")),
+        name=name,
         template=template,
         made_at=one_line(str(metadata.get("creationTimestamp", ""))),
         cause=one_line(str(annotations.get(CHANGE_CAUSE) or ""))[:300],
         annotations=annotations,
         current=digest(template) == workload.template,
-        running=0,
+        running=up.get(name, 0) or (up.get(own_hash, 0) if own_hash else 0),
     )

@@ -27,7 +27,7 @@ def needed(form: Form, remedy: str) -> Sequence[Right]:
     """The rights that a remedy needs beside looking: deployments/kubernetes/role.yaml grants them."""
     look, patch = (Right(verb, "apps", form.plural, of_all=False) for verb in ("get", "patch"))
     match remedy:
-        case "rollback":
+        case "rollback" | "roll_back_to":
             return look, patch, _revisions(form)
         case "scale":
             return look, patch, Right("list", "autoscaling", "horizontalpodautoscalers")

@@ -64,10 +64,26 @@ class ScalableWords(Words):
     scale: Bounds | None = Field(default=None, description="how many pods `scale` may give it")
 
 
+class RollBackTo(BaseModel):
+    """`roll_back_to: {revision: 12}`"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    revision: int = Field(ge=1, description="as `kubectl rollout history` counts it")
+
+
+ASKED = {"roll_back_to": RollBackTo}
+
+
 def needs(words: Words, remedy: str) -> str | None:
     """The key that the remedy needs and these words lack, with an example; None where nothing is lacking."""
     lacks = remedy == "scale" and getattr(words, "scale", None) is None
     return "scale: {min: 2, max: 8, by: 2}" if lacks else None
+
+
+def noted_as(identity: Identity) -> tuple[str, bool]:
+    """Its template, and whether all its pods have it and are up."""
+    return str(identity.instance["template"]), identity.state == "available/complete"
 
 
 def name_of(words: Words) -> str:
@@ -135,7 +151,9 @@ class Changer:
         now = read(self._api, self._place)
         if (words := gitops_repository.repository(self._target)) is not None:
             return self._reverted(words, now, expected, last_look, approved=approved)
-        good = releases.judged(self._target, now, releases.groups(self._api, now), expected, approved=approved)
+        good = releases.judged(
+            self._target, now, releases.groups(self._api, now, self._target.noted), expected, approved=approved
+        )
         return self._gone_to(good, releases.order(self._target, good), now, last_look)
 
     def undo(self, expected: str, last_look: Callable[[], None]) -> str:
@@ -145,7 +163,7 @@ class Changer:
         already, or its release is kept no more; it is owned by another tool, or paused. Other errors as at `restart`.
         """
         now = read(self._api, self._place)
-        bad = releases.left(self._target, now, releases.groups(self._api, now), expected)
+        bad = releases.left(self._target, now, releases.groups(self._api, now, self._target.noted), expected)
         return self._gone_to(bad, releases.undo(self._target, bad), now, last_look)
 
     def _gone_to(self, release: releases.Group, order: Order, now: Workload, last_look: Callable[[], None]) -> str:
@@ -165,13 +183,33 @@ class Changer:
         approved: bool,
     ) -> str:
         deadline = boottime() + self._total.total_seconds()
-        current = releases.judged_current(self._target, now, releases.groups(self._api, now), expected)
+        current = releases.judged_current(
+            self._target, now, releases.groups(self._api, now, self._target.noted), expected
+        )
         because = gitops.Because(self.incident, self.act)
         revert = gitops.Revert(self._target, words, because, deadline)
         pushed = revert.push(self._transport, current, last_look, approved=approved)
         done = revert.brought(self._api, now, pushed)
         self.did = f"{pushed.words}; {self._target.id} has another template since, revision {done.revision}"
         return str(done.revision)
+
+    def roll_back_to(self, expected: Identity, last_look: Callable[[], None], asked: RollBackTo) -> Identity:
+        """Go to the revision that the runbook names, as `kubectl rollout undo --to-revision` does; returns it as it is then.
+
+        Waited for as at `restart`. Refused: it is owned by another tool, or paused, has that release already, keeps that revision
+        no more, or would cross one that is marked irreversible. Other errors as at `restart`.
+        """
+        now = read(self._api, self._place)
+        good = releases.named(self._target, now, releases.groups(self._api, now), asked.revision)
+        self.did = f"it goes to the release of revision {asked.revision}, {', '.join(good.last.images)}"
+        return self._rolled(releases.order(self._target, good), expected, last_look)
+
+    def undo_roll_back_to(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
+        """Go forward again to the release that the last roll-back has left. Refused also where it has another since."""
+        now = read(self._api, self._place)
+        found = releases.groups(self._api, now)
+        bad = releases.left(self._target, now, found, releases.current(now, found).id)
+        return self._rolled(releases.undo(self._target, bad), expected, last_look)
 
     def scale(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
         """Give the workload another number of pods, within the bounds of services.yaml; returns it as it is then.
@@ -260,7 +298,7 @@ class Releases:
 
     def _found(self) -> tuple[Workload, list[releases.Group]]:
         workload = read(self._api, self._place)
-        return workload, releases.groups(self._api, workload)
+        return workload, releases.groups(self._api, workload, self._target.noted)
 
 
 def api(target: Target, transport: Transport, by: float = inf) -> Api:

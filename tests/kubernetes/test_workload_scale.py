@@ -234,7 +234,7 @@ def test_the_way_back_is_to_what_was_and_is_gone_once(api: ApiServer, listed: Ca
     assert SCALED not in api.objects[PATH]["metadata"]["annotations"]
     with pytest.raises(Refused, match="does not say how many pods it had"):
         do(target, "undo_scale")
-    assert reading.undoable(target) == ("scale",)
+    assert "scale" in reading.undoable(target)
 
 
 def test_the_way_back_leaves_what_somebody_asked_for_since(api: ApiServer, listed: Callable[..., Target]) -> None:

@@ -4,8 +4,11 @@ from paramedic.kubernetes import evidence, gitops, gitops_repository, target
 from paramedic.kubernetes.workload import STATEFUL_SET, is_another, is_up
 
 LABEL = "statefulset"
-REMEDIES = ("restart", "scale", "delete_pod")
-UNDOES = ("scale",)
+REMEDIES = ("restart", "scale", "delete_pod", "roll_back_to")
+UNDOES = ("scale", "roll_back_to")
+RENEWS = ("restart", "roll_back_to")
+RELEASES_ARE_NOTED = True
+ASKED = target.ASKED
 REACHED_BY = "kubernetes"
 
 Words = target.ScalableWords
@@ -13,6 +16,7 @@ name_of = target.name_of
 address_of = target.address_of
 is_remote = target.is_remote
 needs = target.needs
+noted_as = target.noted_as
 time_for = gitops.time_for
 mark = gitops.mark
 merged_by_people = gitops_repository.merged_by_people

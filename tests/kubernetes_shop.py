@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -50,6 +51,7 @@ class Shop:
             words=called,
         )
         self.namespace = namespace
+        self.slow: dict[str, float] = {}  # by image: so many seconds an answer of it takes (`health_of`)
         server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
         labels = {"matchLabels": {"app": "api"}}
         template = {
@@ -137,6 +139,8 @@ class Shop:
 def health_of(shops: Mapping[str, Shop]) -> Iterator[str]:
     """The address of a server that answers /NAME with 200 where the workload of that name is up, and with 503 elsewhere.
 
+    Of one that is `slow` it answers as late as its image does.
+
     It has this machine's name: services.yaml takes no loopback address as that of something in a cluster.
     """
 
@@ -145,6 +149,8 @@ def health_of(shops: Mapping[str, Shop]) -> Iterator[str]:
 
         def do_GET(self) -> None:
             shop = shops.get(self.path.removeprefix("/"))
+            if shop is not None and shop.slow:
+                time.sleep(shop.slow.get(shop.image(), 0))
             self.send_response(200 if shop is not None and shop.is_whole() else 503)
             self.send_header("Content-Length", "0")
             self.end_headers()

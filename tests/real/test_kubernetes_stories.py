@@ -29,6 +29,7 @@ services:
   crashed: {{targets: [{{host: prod, deployment: {{name: api, namespace: crashed}}, health: "{health}/crashed"}}]}}
   released: {{targets: [{{host: prod, deployment: {{name: api, namespace: released}}, health: "{health}/released"}}]}}
   stuck: {{targets: [{{host: prod, statefulset: {{name: api, namespace: stuck}}, health: "{health}/stuck"}}]}}
+  worse: {{targets: [{{host: prod, deployment: {{name: api, namespace: worse}}, health: "{health}/worse"}}]}}
 """
 
 RUNBOOK = """\
@@ -52,12 +53,34 @@ Look.
 Restart it.
 """
 
+#: Of a service that answers late: its check opens the incident once it has looked often enough to tell worse from bad.
+LATE = """\
+---
+runbook: worse
+service: worse
+when: [{{check: "{health}/worse", latency_p50: {{critical: 100ms, for: 25s}}, every: 5s}}]
+mode: act
+playbook: restore-service
+with:
+  target: {{deployment: "{{deployment}}", host: prod}}
+  remedies: [rollback]
+  verify: {{check: latency_p50, stable: 1s, within: 45s}}
+---
+**Meaning.** It is late.
+**Impact.** Some go away.
+## Diagnosis
+Look.
+## Mitigation
+Roll it back.
+"""
+
 #: By the service: the kind of its workload, and the remedy of its runbook.
 STORIES = {
     "crashed": ("deployment", "restart"),
     "released": ("deployment", "rollback"),
     "stuck": ("statefulset", "delete_pod"),
 }
+ALL = {*STORIES, "worse"}
 
 
 @dataclass
@@ -93,11 +116,13 @@ def stories(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "PARAMEDIC_DATA": str(folder / "data"),
         "PARAMEDIC_RUNBOOKS": str(books),
         "PARAMEDIC_GATEWAY_TOKENS": json.dumps({"alertmanager": TOKEN}),
+        "PARAMEDIC_CHECKS_EVERY": "10s",
     }
     shops: dict[str, Shop] = {}
     with ExitStack() as ending:
         health = ending.enter_context(health_of(shops))
         (books / "services.yaml").write_text(SERVICES.format(kubeconfig=server.folder / "admin", health=health))
+        (books / "worse.md").write_text(LATE.format(health=health))
         up = ending.enter_context(running(folder, "up", **env))
         shops |= broken(server)
         up.says("logs  ")
@@ -105,7 +130,7 @@ def stories(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         for name, (kind, _) in STORIES.items():
             post(up, alertname=name, namespace=name, **{kind: "api"}, **({"pod": "api-0"} if name == "stuck" else {}))
         found = until("every incident has ended", lambda: all_ended(store), 400)
-        yield {name: Played(store, shops[name], found[name]) for name in STORIES}
+        yield {name: Played(store, shops[name], found[name]) for name in ALL}
 
 
 def broken(server: Server) -> dict[str, Shop]:
@@ -120,7 +145,17 @@ def broken(server: Server) -> dict[str, Shop]:
     until("the crash is seen", lambda: crashed.identity().state.startswith("unavailable"))
     until("the rollout is late", lambda: released.identity().state.endswith("overdue"))
     until("the crash is seen", lambda: stuck.identity().state.startswith("partial"))
-    return {"crashed": crashed, "released": released, "stuck": stuck}
+    return {"crashed": crashed, "released": released, "stuck": stuck, "worse": late(server)}
+
+
+def late(server: Server) -> Shop:
+    """One whose second release is late, and whose first, which was marked as healthy, is far later by now."""
+    shop = Shop(server, "worse", "deployment")
+    server.kubectl("annotate", "replicaset", "-n", "worse", "-l", "app=api", "paramedic/healthy=true")
+    shop.deploy("shop/api:2", **{"paramedic/reversible": "true"})
+    until("the second is up", shop.is_whole)
+    shop.slow = {"shop/api:1": 2.0, "shop/api:2": 0.3}
+    return shop
 
 
 def post(up: Paramedic, **labels: str) -> None:
@@ -154,7 +189,7 @@ def post(up: Paramedic, **labels: str) -> None:
 def all_ended(store: Store) -> dict[str, Incident]:
     with store.read() as tx:
         found = {one.service: one for one in incidents.listed(tx, limit=10)}
-    return found if len(found) == len(STORIES) and all(one.ended_at for one in found.values()) else {}
+    return found if found.keys() == ALL and all(one.ending for one in found.values()) else {}
 
 
 @pytest.mark.parametrize(
@@ -168,6 +203,19 @@ def test_it_is_changed_once_after_its_evidence_and_verified(
     told = ("evidence.taken", changed, f"{changed}.done", "verification.well")
     assert story.happened(*told, f"{changed}.failed", f"{changed}.unknown") == list(told)
     assert story.shop.is_whole()
+
+
+def test_a_roll_back_that_made_it_worse_is_undone_and_a_person_gets_it(
+    server: Server, stories: dict[str, Played]
+) -> None:
+    story = stories["worse"]
+    assert story.incident.state is State.HANDED_OVER, story.incident
+    told = ("roll_back", "roll_back.done", "verification.failed", "undo.chosen", "undo", "undo.done")
+    assert story.happened(*told, "undo.failed", "undo.unknown", "restart") == list(told)
+    assert story.shop.image() == "shop/api:2"
+    assert story.shop.is_whole()
+    history = server.kubectl("rollout", "history", "deployment/api", "-n", "worse").strip().splitlines()
+    assert [line.split()[0] for line in history[-2:]] == ["3", "4"], "there, and forward again"
 
 
 def test_the_evidence_is_of_before_the_change(stories: dict[str, Played]) -> None:

@@ -52,7 +52,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(deployed: Deployed) -> None:
     assert (found.returncode, faults) == (0, [])
 
 
-@pytest.mark.parametrize("unit", SYSTEMD.glob("*.service"), ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", sorted(SYSTEMD.glob("*.service")), ids=lambda unit: unit.stem)
 def test_the_exposure_of_each_unit_stays_low(require: Callable[[str], str], unit: Path) -> None:
     command = (require("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE * 10:.0f}", str(unit))
     found = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)

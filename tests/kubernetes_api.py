@@ -260,6 +260,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.cut == "after":
             self.close_connection = True
             return
+        if code == 200 and "PartialObjectMetadata" in self.headers.get("Accept", ""):
+            found = {"kind": "PartialObjectMetadata", "metadata": found["metadata"]}
         self._send(code, found if fault.text is None else fault.text, half=fault.cut == "half")
 
     def _send(self, code: int, found: Any, *, half: bool = False) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 PATCH = "application/strategic-merge-patch+json"
 _APPS = r"/apis/apps/v1/namespaces/[a-z0-9-]+"
 #: What may be asked, by method: nothing else is a request of ours.
@@ -11,7 +12,7 @@ ALLOWED = {
     "GET": rf"{_APPS}/(deployments|statefulsets|daemonsets)/[a-z0-9.-]+"
     rf"|{_APPS}/(replicasets|controllerrevisions)"
     r"|/api/v1/namespaces/[a-z0-9-]+/(pods|events)|/api/v1/namespaces/[a-z0-9-]+/pods/[^/]+/log|/api/v1/nodes/[^/]+"
-    r"|/api/v1/namespaces/[a-z0-9-]+/pods/[^/]+"
+    r"|/api/v1/namespaces/[a-z0-9-]+/pods/[^/]+|/api/v1/namespaces/[a-z0-9-]+/(configmaps|secrets)/[a-z0-9.-]+"
     r"|/apis/autoscaling/v1/namespaces/[a-z0-9-]+/horizontalpodautoscalers|/version|/api/v1",
     "PATCH": rf"{_APPS}/(deployments|statefulsets|daemonsets)/[a-z0-9.-]+",
     "POST": r"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews|/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -23,8 +24,9 @@ def violations(method: str, path: str, query: Mapping[str, str], body: Any, head
     """What of the request is not as the API's reference has it."""
     if not re.fullmatch(ALLOWED.get(method, ""), path) or "//" in path or "/../" in path:
         yield f"{method} {path} is none of ours"
-    if headers.get("Accept") != "application/json":
-        yield f"{method} {path} asks for no JSON"
+    accepts = METADATA if re.search(r"/(configmaps|secrets)/", path) else "application/json"
+    if headers.get("Accept") != accepts:  # of these nothing but the metadata may ever be sent
+        yield f"{method} {path} asks for {headers.get('Accept')}"
     if method == "PATCH":
         if headers.get("Content-Type") != PATCH:
             yield f"a patch of the type {headers.get('Content-Type')}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.kinds.evidence import Gathered, Scene
 from paramedic.kinds.registry import Room
@@ -45,5 +46,8 @@ def gathered(name: str, transport: Captured, **target: Any) -> Gathered:
     def nothing(*_: Any) -> Any:
         raise AssertionError("it is not asked for")
 
-    scene = Scene(at, transport, boottime() + 5, NOW, NOW, lambda: 42, nothing, nothing)  # type: ignore[arg-type]
+    def no_releases() -> Any:
+        raise PermanentError(f"services.yaml names no `releases` for {at.id}")
+
+    scene = Scene(at, transport, boottime() + 5, NOW, NOW, lambda: 42, no_releases, nothing)  # type: ignore[arg-type]
     return registry.current().plugin(Room.EVIDENCE, name).gather(scene)  # type: ignore[no-any-return]

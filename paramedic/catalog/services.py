@@ -79,6 +79,13 @@ class _ListedWords(BaseModel):
     releases: Annotated[str, Field(pattern=r"^/[^\x00]+$"), AfterValidator(as_it_is)] | None = Field(
         default=None, description="the folder with its releases, for roll-backs: /srv/shop"
     )
+    configuration: list[Annotated[str, Field(pattern=r"^/[^\x00]+$", max_length=500), AfterValidator(as_it_is)]] = (
+        Field(
+            default=[],
+            max_length=20,
+            description="files and folders of its configuration, to be told when they changed: [/srv/shop/conf.d]",
+        )
+    )
     commands: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")], _Command] = Field(
         default={}, description="what a runbook may run as a remedy, by name"
     )
@@ -111,6 +118,7 @@ class _ListedWords(BaseModel):
             health=self.health,
             log=self.log,
             releases=self.releases,
+            configuration=tuple(self.configuration),
             commands={
                 name: Command(name, tuple(command.run), command.timeout, command.cwd, tuple(command.environment))
                 for name, command in self.commands.items()
@@ -275,6 +283,9 @@ def _misplaced(target: Target) -> Iterator[_Fault]:
         yield ("host",), what, f"write in `hosts`: {target.host}: {{{needs}: {{…}}}}"
     elif found != "machine" and target.log is not None:
         yield ("log",), f"{target.host} is a cluster, which has no log files", "leave `log` out, and ask for evidence"
+    elif found != "machine" and target.configuration:
+        what = f"{target.host} is a cluster, which has no folders of configuration"
+        yield ("configuration",), what, "leave it out: `recent-changes` looks at its ConfigMaps and Secrets"
 
 
 def _loopback(url: str) -> bool:

@@ -92,7 +92,7 @@ def offers_evidence(kind: str, asked: str) -> bool:
 
 def _can_be_of(kinds: Mapping[str, TargetKind]) -> set[Of]:
     """What evidence can be of, where targets are of these kinds."""
-    found = {Of.TARGET}
+    found = {Of.TARGET, Of.PLACE}
     found |= {Of.PROCESS} if any(hasattr(kind_module, "process_id") for kind_module in kinds.values()) else set()
     return found | ({Of.HOST} if any(reached_by(name) == "machine" for name in kinds) else set())
 

@@ -12,6 +12,7 @@ from paramedic.doors import integration
 from paramedic.doors.transports import transport
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import registry
+from paramedic.kinds.changes import Changes
 from paramedic.kinds.evidence import LOG_TAIL, ByDeadline, EvidenceKind, FromBeginning, Gathered, Of, Scene, name_of
 from paramedic.kinds.faces import ProbeKind, TargetKind, TargetReader
 from paramedic.kinds.probing import DOWN, UNREADY, ProcessUse, Question, Seen
@@ -122,9 +123,10 @@ def _evidence_kind(kind: str) -> EvidenceKind | None:
 def _scene(target: Target, of: Of, deadline: float, since: datetime) -> Scene:
     """What evidence is gathered by. Raises PermanentError where it is the host's, and no host of that name can be looked at."""
     way, kind = transport(target), kind_of(target)
-    if of is Of.HOST and getattr(kind, "REACHED_BY", "machine") != "machine":
+    on_machine = getattr(kind, "REACHED_BY", "machine") == "machine"
+    if of is Of.HOST and not on_machine:
         raise PermanentError(f"{target.id} is a {target.kind} target, which is on no host of its own")
-    if of is Of.HOST and target.machine is None and not way.leads_to(target.host):
+    if of in (Of.HOST, Of.PLACE) and on_machine and target.machine is None and not way.leads_to(target.host):
         raise PermanentError(
             f"{target.host} is not known to be this machine, {way.machine}: list it under `hosts` in services.yaml"
         )
@@ -142,7 +144,22 @@ def _scene(target: Target, of: Of, deadline: float, since: datetime) -> Scene:
         found = look(target, way, lines, since_seconds)
         return found if isinstance(found, Gathered) else Gathered(str(found))
 
-    return Scene(target, way, deadline, since, utc_now(), process_id, lambda: releases(target).all(), log_lines)
+    def changes(from_then: datetime) -> Changes | None:
+        look = getattr(kind, "changes", None)
+        return None if look is None else cast("Changes", look(target, way, from_then, deadline))
+
+    return Scene(
+        target,
+        way,
+        deadline,
+        since,
+        utc_now(),
+        process_id,
+        releases=lambda: releases(target).all(),
+        log_lines=log_lines,
+        on_machine=on_machine,
+        changes=changes,
+    )
 
 
 def begins_with_most(target: Target, kind: str) -> bool:

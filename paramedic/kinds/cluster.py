@@ -34,6 +34,7 @@ class Cluster(Protocol):
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         media_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Reply:
         """One request, sent at most once, and its whole answer. A redirect is an answer, and is not followed.
 

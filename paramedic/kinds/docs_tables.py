@@ -56,7 +56,12 @@ def evidence() -> str:
     """The table of the evidence that every kind of target offers, or each whose targets are a process."""
     lines = ["| `with.evidence` | of | what is seen |", "|---|---|---|"]
     shipped = cast("Mapping[str, EvidenceKind]", Registry().usable(Room.EVIDENCE))
-    whose = {Of.HOST: "the host", Of.PROCESS: "the target's process", Of.TARGET: "the target"}
+    whose = {
+        Of.HOST: "the host",
+        Of.PROCESS: "the target's process",
+        Of.TARGET: "the target",
+        Of.PLACE: "the host, or the workload",
+    }
     return "\n".join(
         [*lines, *(f"| `{word(name)}` | {whose[kind.OF]} | {kind.ABOUT} |" for name, kind in shipped.items())]
     )

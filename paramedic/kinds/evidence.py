@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds.changes import Changes
 from paramedic.kinds.evidence_scope import Of
 from paramedic.kinds.transport import OutOfTime, Transport
 from paramedic.machine.clock import boottime
@@ -148,6 +149,9 @@ class Scene:
     #: So many last lines of the target's log that its owner keeps, since then, each after its time (seconds since the epoch).
     log_lines: Callable[[int, float], Gathered]
     seconds_for_answer: float = field(default=0.2)  # an answer is on its way for so long
+    on_machine: bool = True  # whether there is a machine to look at: a workload of a cluster is on none of its own
+    #: What the target's kind says that changed of it since then; None where it says nothing of that. Raises as the transport.
+    changes: Callable[[datetime], Changes | None] = lambda _since: None
 
     def shell(self, script: str, *words: str, kept: int = _KEPT, within: float | None = None) -> Printed:
         """Run a POSIX shell script that only looks, on the target's machine; `words` are its "$1", "$2", …, as data.

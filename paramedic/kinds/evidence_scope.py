@@ -9,3 +9,4 @@ class Of(StrEnum):
     HOST = "host"  # the machine that the target is on
     PROCESS = "process"  # the target's main process: only kinds of targets that have `process_id` offer it
     TARGET = "target"  # what services.yaml says of the target
+    PLACE = "place"  # where the target is: its machine, or the cluster that it is in

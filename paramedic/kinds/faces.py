@@ -95,18 +95,19 @@ class TargetKind(Protocol):
     It may have `is_remote(words) -> bool`: whether the target's owner is on another machine than the transport leads to, where
     neither `releases` nor `commands` reach it. It may have `resident_memory(target, identity, transport) -> int` (bytes, for
     `verify: {memory_below: …}`) and `process_use(target, identity, transport)` (for `check: process`) where a target is a
-    process, `process_id(target, identity, transport) -> int` for evidence of it (`paramedic.kinds.process_target` has all three),
-    and `log_lines(target, transport, lines, since) -> str | Gathered`, as `Scene.log_lines` in `paramedic.kinds.evidence`, where
-    its owner keeps a log. They raise TemporaryError or PermanentError. It may have `sessions(target, transport) -> Seen` (raw
-    value `idle_for`, seconds, for `check: sessions`) and `free_space(target, transport) -> Seen` (raw value `free`, percent, for
-    `check: free_space`), likewise; `readiness(target, transport) -> Seen` (raw values `is_down` and `unready`, for `check:
-    ready`), likewise, where its owner knows more than `running` says; `forbidden(target, transport, remedy) -> str | None`, which
-    asks the owner, without doing anything, whether this user may do that remedy of the kind's: why not, and what grants it
-    (`paramedic doctor` asks it);
-    `foreseen(target, transport, remedy, alerts) -> str`, what that remedy would touch now, in words (its first line says most),
-    for who is asked to approve it: Refused where it would be refused; `time_for(target, remedy) -> timedelta`, where a remedy of
-    its own takes longer than other changes may; and `ASKED:
-    Mapping[str, type[BaseModel]]`, for remedies that a runbook writes `NAME: {…}`: the frozen model of that.
+    process, `process_id(target, identity, transport) -> int` for evidence of it (`paramedic.kinds.process_target` has all
+    three), and `log_lines(target, transport, lines, since) -> str | Gathered`, as `Scene.log_lines` in
+    `paramedic.kinds.evidence`, where its owner keeps a log; `changes(target, transport, since, deadline) -> Changes`
+    (`paramedic.kinds.changes`), what was done to it since a moment, by what its owner keeps, for the evidence `recent-changes`.
+    They raise TemporaryError or PermanentError. It may have `sessions(target, transport) -> Seen` (raw value `idle_for`,
+    seconds, for `check: sessions`) and `free_space(target, transport) -> Seen` (raw value `free`, percent, for `check:
+    free_space`), likewise; `readiness(target, transport) -> Seen` (raw values `is_down` and `unready`, for `check: ready`),
+    likewise, where its owner knows more than `running` says; `forbidden(target, transport, remedy) -> str | None`, which asks
+    the owner, without doing anything, whether this user may do that remedy of the kind's: why not, and what grants it
+    (`paramedic doctor` asks it); `foreseen(target, transport, remedy, alerts) -> str`, what that remedy would touch now, in
+    words (its first line says most), for who is asked to approve it: Refused where it would be refused; `time_for(target,
+    remedy) -> timedelta`, where a remedy of its own takes longer than other changes may; and `ASKED: Mapping[str,
+    type[BaseModel]]`, for remedies that a runbook writes `NAME: {…}`: the frozen model of that.
 
     `REACHED_BY = "kubernetes"` says that its targets are workloads of a cluster, on hosts with `kubernetes: {…}`; lint refuses
     them elsewhere, and kinds without it there. Its transport leads to the API server (`paramedic.kinds.cluster`).

@@ -51,6 +51,17 @@ class Api:
         """An object. Raises NotFound, Forbidden, PermanentError, or TemporaryError where another look may help."""
         return _object(self._read(path, query, deadline))
 
+    def metadata(self, path: str, name: str) -> Object:
+        """The metadata of the object of this name at a path of its kind, and nothing else of it. Raises as `get` does.
+
+        PermanentError too where the server does not give that alone: it can since Kubernetes 1.15.
+        """
+        only = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+        found = _object(_well(self._cluster.ask("GET", f"{path}{named(name)}", self._until(None), accept=only)))
+        if found.get("kind") != "PartialObjectMetadata":
+            raise PermanentError("the API server gives no metadata alone, and nothing else is asked for")
+        return found
+
     def items(
         self, path: str, query: Mapping[str, str] | None = None, *, deadline: float | None = None
     ) -> list[Object]:

@@ -48,12 +48,12 @@ class Pod:
     @property
     def made_at(self) -> datetime | None:
         """When it was created, by the API server's clock; None where that is not told."""
-        return _moment(self.metadata.get("creationTimestamp"))
+        return moment(self.metadata.get("creationTimestamp"))
 
     @property
     def gone_by(self) -> datetime | None:
         """When a pod that is being deleted should have ended, by the API server's clock; None where it is not being deleted."""
-        return _moment(self.metadata.get("deletionTimestamp"))
+        return moment(self.metadata.get("deletionTimestamp"))
 
     @property
     def is_over(self) -> bool:
@@ -88,7 +88,7 @@ class Pod:
 
     def not_ready_for(self, now: datetime) -> timedelta:
         """For how long it has not been ready; not at all where that is not told."""
-        since = _moment(self.not_ready_since)
+        since = moment(self.not_ready_since)
         return timedelta(0) if self.is_ready or since is None else now - since
 
     @property
@@ -177,8 +177,8 @@ def _said(reason: str, *more: object) -> str:
     return one_line(": ".join([reason, *(str(each) for each in more if each)]))[:400]
 
 
-def _moment(text: object) -> datetime | None:
-    """A moment as the API writes it."""
+def moment(text: object) -> datetime | None:
+    """A moment as the API writes it; None for anything else."""
     try:
         found = datetime.fromisoformat(str(text))
     except ValueError:

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from paramedic.errors import PermanentError, Refused
 from paramedic.kubernetes import ownership
-from paramedic.kubernetes.api import Api
+from paramedic.kubernetes.api import Api, Object
 from paramedic.kubernetes.change import Order
 from paramedic.kubernetes.commands import by_kubectl
 from paramedic.kubernetes.restart import refuse_rolling, refuse_unfit
-from paramedic.kubernetes.workload import SCALED, Workload
+from paramedic.kubernetes.workload import SCALED, Place, Workload
 from paramedic.machine.clock import iso, utc_now
 from paramedic.remediation.target import Target
 from paramedic.text.sanitize import one_line
@@ -131,19 +131,25 @@ def _refuse(target: Target, now: Workload, api: Api, *, to: int) -> None:
 
 
 def _autoscaler(api: Api, workload: Workload) -> str | None:
-    """The HorizontalPodAutoscaler of the workload: KEDA makes one too. Raises as `Api.get` does, and where not all are seen."""
-    place = workload.place
-    path = place.beside("autoscaling/v1", "horizontalpodautoscalers")
-    found = api.get(path, {"limit": "500"})
-    for each in found.get("items") or ():
-        meant = each.get("spec", {}).get("scaleTargetRef") or {}
-        group = str(meant.get("apiVersion") or "").rpartition("/")[0]
-        if (meant.get("kind"), meant.get("name")) == (place.form.kind, place.name) and group in (
-            "apps",
-            "extensions",
-            "",
-        ):
-            return one_line(str((each.get("metadata") or {}).get("name")))[:253]
-    if (found.get("metadata") or {}).get("continue"):
+    """The HorizontalPodAutoscaler of the workload: KEDA makes one too. Raises as `autoscalers` does."""
+    found = autoscalers(api, workload.place)
+    return one_line(str((found[0].get("metadata") or {}).get("name")))[:253] if found else None
+
+
+def autoscalers(api: Api, place: Place) -> list[Object]:
+    """The HorizontalPodAutoscalers of a workload. Raises as `Api.get` does, and where none is seen and not all are."""
+    items, are_all = api.pages(place.beside("autoscaling/v1", "horizontalpodautoscalers"))
+    found = [each for each in items if _is_meant(each, place)]
+    if not found and not are_all:
         raise PermanentError(f"{place.namespace} has more HorizontalPodAutoscalers than are looked at")
-    return None
+    return found
+
+
+def _is_meant(autoscaler: Object, place: Place) -> bool:
+    meant = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
+    group = str(meant.get("apiVersion") or "").rpartition("/")[0]
+    return (meant.get("kind"), meant.get("name")) == (place.form.kind, place.name) and group in (
+        "apps",
+        "extensions",
+        "",
+    )

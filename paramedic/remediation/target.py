@@ -42,6 +42,7 @@ class Target:
         default=(), compare=False
     )  # what Paramedic has seen it run, the last first, where its kind's releases are noted
     overlapping: tuple[str, ...] = ()  # ids of the listed targets that it is a part of, and of its parts
+    configuration: tuple[str, ...] = ()  # files and folders whose changes are told, with nothing of their content
 
     @property
     def elsewhere(self) -> bool:

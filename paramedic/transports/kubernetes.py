@@ -59,11 +59,12 @@ class Kubernetes:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         media_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Reply:
         """One request to the API server; see `paramedic.kinds.cluster.Cluster`."""
         must_be_closed("a cluster is asked")
         content = None if body is None else json.dumps(body).encode()
-        headers = {"Accept": "application/json", "User-Agent": "paramedic"}
+        headers = {"Accept": accept, "User-Agent": "paramedic"}
         if content is not None:
             headers["Content-Type"] = media_type
         changes = method != "GET"

@@ -64,7 +64,7 @@ SHOWN = {
     "log-patterns": ("2 lines of 2 patterns", "what was in its log"),
     "memory-map": ("process {pid} holds", "heap and stacks", "[anonymous]"),
     "open-files": ("process {pid} has 4", "   40  {file}", "    1  {file}-gone (deleted)"),
-    "recent-changes": ("Z  ",),
+    "recent-changes": ("Z  configuration {folder}/conf.d/app.conf\n",),
     "sockets": ("process {pid} has 4 sockets, of which 4 are of TCP and UDP", "127.0.0.1:{port}                 3"),
     "threads": ("process {pid} has 6 threads", "6 python"),
     "top-processes": ("load ", "by resident memory", "by CPU"),
@@ -77,6 +77,10 @@ class Held:
     port: str
     file: str
 
+    @property
+    def folder(self) -> Path:
+        return Path(self.file).parent
+
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
@@ -85,6 +89,8 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
     (folder / "targets" / "held.py").write_text(HELD)
     file = folder / "some file"
     file.write_text("what was in its log\nand this\n")
+    (folder / "conf.d").mkdir()
+    (folder / "conf.d" / "app.conf").write_text("password = hunter2-of-the-test\n")
     plugin_folder.use(folder)
     words = [sys.executable, "-c", HOLDS, str(file)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -104,7 +110,16 @@ def machine(request: pytest.FixtureRequest) -> Host:
 
 def looks(held: Held, machine: Host, *kinds: str) -> dict[str, Look]:
     at = Target(
-        "web-7/held:x", "x", "web-7", "held", "x", str(held.pid), "http://127.0.0.1:1/", held.file, machine=machine
+        "web-7/held:x",
+        "x",
+        "web-7",
+        "held",
+        "x",
+        str(held.pid),
+        "http://127.0.0.1:1/",
+        held.file,
+        machine=machine,
+        configuration=(f"{held.folder}/conf.d",) if held.file else (),
     )
     seen = gather(at, kinds, since=utc_now(), patience=timedelta(seconds=30))  # a busy machine; the default is 5
     return {look.kind: look for look in seen}
@@ -117,7 +132,8 @@ def test_every_kind_shows_what_is_there(held: Held, machine: Host) -> None:
         piece = seen[kind].piece
         assert piece is not None, f"{kind}: {seen[kind].fault}"
         for part in parts:
-            assert part.format(pid=held.pid, port=held.port, file=held.file) in piece.body, f"{kind}:\n{piece.body}"
+            shown = part.format(pid=held.pid, port=held.port, file=held.file, folder=held.folder)
+            assert shown in f"{piece.body}\n", f"{kind}:\n{piece.body}"
 
 
 def test_python_stacks_are_shown_where_py_spy_is(

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from paramedic.docker.answers import identity_of, mapping
+from paramedic.docker.changes import changes
 from paramedic.docker.cut_off import mark
 from paramedic.docker.evidence import EVIDENCE
 from paramedic.docker.look import Reader
@@ -36,6 +37,7 @@ __all__ = [
     "Releases",
     "Words",
     "address_of",
+    "changes",
     "forbidden",
     "is_remote",
     "mark",

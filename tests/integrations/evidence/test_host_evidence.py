@@ -6,7 +6,8 @@ import pytest
 from recorded_evidence import NOW, Captured, gathered
 
 from paramedic.errors import PermanentError
-from paramedic.integrations.evidence import disk, host_memory, kernel_log, recent_changes, top_processes
+from paramedic.integrations.evidence import disk, host_memory, kernel_log, top_processes
+from paramedic.kinds import host_changes
 from paramedic.kinds.transport import ProcessRow
 
 MOUNTINFO = """\
@@ -207,7 +208,7 @@ def test_what_changed_is_told_in_the_host_s_own_zone_beside_the_breach() -> None
     seen = gathered("recent_changes", Captured(parts))
     assert [line.partition("Z  ")[2] for line in seen.text.splitlines()] == [
         "--- what is wrong began; the changes before it are below ---",
-        "unit /etc/systemd/system/a b.service",
+        "unit file /etc/systemd/system/a b.service",
         "file /etc/new.conf",
         "package libssl3:amd64: upgrade 3.0.15-1 to 3.0.16-1",
         "the host started",
@@ -217,7 +218,7 @@ def test_what_changed_is_told_in_the_host_s_own_zone_beside_the_breach() -> None
 
 
 def test_packages_of_rpm_and_of_managers_without_times() -> None:
-    [change] = recent_changes.rpm(f"{NOW.timestamp():.0f} openssl 3.0.7-27.el9\n")
+    [change] = host_changes.rpm(f"{NOW.timestamp():.0f} openssl 3.0.7-27.el9\n")
     assert (change.at, change.what) == (NOW, "package openssl 3.0.7-27.el9: installed")
     seen = gathered("recent_changes", Captured({"clock": "1 +0000\n1", "has": "/sbin/apk"}))
     assert seen.text == "nothing changed in the last day"
@@ -225,7 +226,9 @@ def test_packages_of_rpm_and_of_managers_without_times() -> None:
     denied = "grep: /etc/x: Permission denied\ntail: cannot open '/var/log/dpkg.log' for reading: Permission denied"
     seen = gathered("recent_changes", Captured({"clock": "x", "has": "/usr/bin/dpkg"}, errors=denied, late=False))
     assert "packages: /var/log/dpkg.log may not be read; needs the group adm or root" in seen.unseen
-    assert "some folders of /etc may not be read; needs CAP_DAC_READ_SEARCH or root" in seen.unseen
+    assert (
+        "some folders of /etc or of its configuration may not be read; needs CAP_DAC_READ_SEARCH or root" in seen.unseen
+    )
     assert "when the host started: it has no /proc/uptime" in seen.unseen
 
 
@@ -262,6 +265,6 @@ def test_a_proc_that_hides_others_processes_says_so() -> None:
 
 def test_moments_are_read_in_utc() -> None:
     assert next(iter(kernel_log.read("[    1.5] x", NOW))).at == NOW + timedelta(seconds=1.5)
-    assert recent_changes._zone("-0330") == -timedelta(hours=3, minutes=30)
-    assert next(iter(recent_changes.dpkg(DPKG, timedelta()))).at == datetime(2026, 1, 31, 12, 30, 1, tzinfo=UTC)
+    assert host_changes.zone("-0330") == -timedelta(hours=3, minutes=30)
+    assert next(iter(host_changes.dpkg(DPKG, timedelta()))).at == datetime(2026, 1, 31, 12, 30, 1, tzinfo=UTC)
     assert host_memory.fields("Active(anon):  4 kB\nx 3\n") == {"Active(anon)": 4096, "x": 3}

@@ -1,7 +1,8 @@
 """What changed on a host, read from what its own programs print: its packages, its services, its files."""
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from paramedic.kinds.changes import Change
@@ -12,6 +13,14 @@ UNIT_PROPERTIES = ("Id", "Type", "ActiveState", "Result", "NRestarts", "ActiveEn
 
 #: What begins so soon after the host itself came with it. A stop that a start follows so soon is a restart.
 _WITH_THE_HOST, _A_RESTART = timedelta(minutes=3), timedelta(seconds=5)
+
+#: What systemd itself writes into the journal of a unit's jobs (systemd.messages): by its message's id, what became of the unit.
+UNIT_MESSAGES = {
+    "39f53479d3a045ac8e11786248231fbf": "was started",
+    "9d1aaa27d60140bd96365438aad20286": "stopped",
+    "d9b373ed55a64feb8242e02dbe79a49c": "failed",
+    "be02cf6855d2428ba40df7e9d022f03d": "failed: it did not start",
+}
 
 _DPKG = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (install|upgrade|remove|purge) (\S+) (\S+) (\S+)", re.MULTILINE)
 _NUMBERED = re.compile(r"^(\d+)(?:\.\d+)? (.*)$", re.MULTILINE)
@@ -64,6 +73,24 @@ def units(text: str, booted_at: datetime | None) -> Iterator[Change]:
         yield from _unit(shown, None if with_it else started, stopped)
     if booted_at is not None and with_the_host:
         yield Change(booted_at, f"{with_the_host} services were started with the host, and run since then")
+
+
+def loaded(text: str) -> set[str]:
+    """The services that systemd has loaded, by `systemctl show`: of those it tells the last start and stop itself."""
+    return set(re.findall(r"^Id=(\S+)$", text, re.MULTILINE))
+
+
+def journal(text: str, without: Collection[str]) -> Iterator[Change]:
+    """What became of services that systemd has loaded no more, by lines of `journalctl --output=json`."""
+    for line in text.splitlines():
+        try:
+            found = json.loads(line)
+            unit, at = str(found["UNIT"]), moment(int(found["__REALTIME_TIMESTAMP"]) / 1e6)
+            what = UNIT_MESSAGES[str(found["MESSAGE_ID"])]
+        except (ValueError, LookupError, TypeError, OverflowError):  # cut, or no line of it
+            continue
+        if unit.endswith(".service") and unit not in without:
+            yield Change(at, f"service {one_line(unit)} {what}")
 
 
 def _unit(shown: dict[str, str], started: datetime | None, stopped: datetime | None) -> Iterator[Change]:

@@ -95,6 +95,11 @@ def test_a_workload_is_on_a_cluster() -> None:
             "host: a deployment target needs a host that is reached by kubernetes, and prod is not",
         ),
         (CLUSTER, API.replace("}}", "}, log: /var/log/x}"), "log: prod is a cluster, which has no log files"),
+        (
+            CLUSTER,
+            API.replace("}}", "}, configuration: [/srv]}"),
+            "configuration: prod is a cluster, which has no folders of configuration",
+        ),
         (CLUSTER, API.replace("}}", "}, releases: /srv}"), "`releases` and `commands` are those of `host`"),
         (CLUSTER, API.replace("}}", '}, health: "http://localhost/"}'), "and prod is reached by its API"),
         (CLUSTER, API.replace("name: api", "name: ../secrets"), "deployment.name: "),

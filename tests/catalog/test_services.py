@@ -82,6 +82,16 @@ def test_a_target_is_found_by_its_kind_its_name_and_any_spelling_of_its_host() -
     assert services.find("systemd", "tracking-api", "web-2") is None
 
 
+def test_files_of_its_configuration_are_named_by_their_paths_alone() -> None:
+    found = listed("  systemd: a.service\n  configuration: [/srv/a/conf.d, /srv/a/a.toml]").by_id("web-1/a.service")
+    assert found is not None
+    assert found.configuration == ("/srv/a/conf.d", "/srv/a/a.toml")
+    for strange in ("-delete", "conf.d", "{instance}", "/srv/{instance}"):
+        assert "configuration" in wrong(f"  systemd: a.service\n  configuration: ['{strange}']")
+    many = ", ".join(f"/srv/{number}" for number in range(21))
+    assert "20" in wrong(f"  systemd: a.service\n  configuration: [{many}]")
+
+
 def test_a_target_can_be_a_key() -> None:
     assert len(set(parse_services(WHOLE, "services.yaml"))) == 2
 

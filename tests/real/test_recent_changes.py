@@ -53,6 +53,7 @@ def rows(text: str) -> set[str]:
 
 def test_services_that_were_started_stopped_restarted_or_failed(units: Units, looked: Callable[..., str]) -> None:
     run = units.systemd.run
+    assert run("systemctl", "log-target", "journal").returncode == 0  # as everywhere but in this container
     units.running("begun")
     units.running("again")
     assert run("systemctl", "restart", "again.service").returncode == 0

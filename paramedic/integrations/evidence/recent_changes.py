@@ -6,7 +6,20 @@ from datetime import datetime, timedelta
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.changes import Change, told
 from paramedic.kinds.evidence import Gathered, Of, Printed, Scene
-from paramedic.kinds.host_changes import UNIT_PROPERTIES, configuration, dpkg, files, moment, newest, rpm, units, zone
+from paramedic.kinds.host_changes import (
+    UNIT_MESSAGES,
+    UNIT_PROPERTIES,
+    configuration,
+    dpkg,
+    files,
+    journal,
+    loaded,
+    moment,
+    newest,
+    rpm,
+    units,
+    zone,
+)
 
 ABOUT = (
     "what changed in the last day, the newest first: releases and rollouts, packages, services started, stopped or failed, "
@@ -35,6 +48,11 @@ part services
 TZ=UTC LC_ALL=C timeout 2 systemctl show --no-pager --property="""
     + ",".join(UNIT_PROPERTIES)
     + """ '*.service' 2>/dev/null | head -c 100000
+part journal
+command -v journalctl >/dev/null && timeout 2 journalctl --no-pager --since=-24h --output=json \
+--output-fields=UNIT,MESSAGE_ID _PID=1 """
+    + " ".join(f"MESSAGE_ID={name}" for name in UNIT_MESSAGES)
+    + """ | tail -n 300
 part units
 find /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system -maxdepth 2 \
 '(' -type f -o -type l ')' -cmin -1440 -printf '%C@ %p\\n' | sort -rn | head -n "$1"
@@ -80,7 +98,9 @@ def _of_host(printed: Printed, since: datetime) -> Iterator[Change]:
         yield Change(started_at, "the host started")
     yield from dpkg(printed.part("dpkg"), offset)
     yield from rpm(printed.part("rpm"))
-    yield from newest((each for each in units(printed.part("services"), started_at) if each.at >= since), _SHOWN)
+    services = printed.part("services")
+    of_services = [*units(services, started_at), *journal(printed.part("journal"), loaded(services))]
+    yield from newest((each for each in of_services if each.at >= since), _SHOWN)
     yield from files(printed.part("units"), "unit file")
     yield from files(printed.part("files"), "file")
     yield from configuration(printed.part("configured"))
@@ -111,6 +131,8 @@ def not_seen(printed: Printed) -> Iterator[str]:
         yield "packages: /var/log/dpkg.log may not be read; needs the group adm or root"
     if "Id=" not in printed.part("services") and "services" in printed.parts:
         yield "services that were started, stopped or failed: no systemd tells it there; `systemctl list-units` would"
+    elif "not seeing messages" in printed.errors:
+        yield "services that systemd has unloaded since they stopped; the group systemd-journal would show them"
     for path in printed.part("absent").splitlines():
         yield f"configuration: {path} is not there, or this user may not look into its folder"
     if printed.not_permitted:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 from kubernetes_contract import violations
+from kubernetes_logs import printed
 from kubernetes_objects import path_of, pod, whole, workload
 
 from paramedic.kubernetes.workload import digest
@@ -57,7 +58,7 @@ class ApiServer:
     """The double. `objects` by path; each change gives another `resourceVersion`, as etcd does."""
 
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
-    logs: dict[str, str] = field(default_factory=dict)  # by pod
+    logs: dict[str, str] = field(default_factory=dict)  # by pod, and `POD before` of its previous container
     forbidden: set[tuple[str, str]] = field(default_factory=set)  # verb and resource
     faults: list[Fault] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
@@ -114,7 +115,9 @@ class ApiServer:
         if path == "/version":
             return 200, {"gitVersion": "v1.33.1"}
         if method == "GET" and path.endswith("/log"):
-            return 200, self.logs.get(path.split("/")[-2], "")
+            pod = path.split("/")[-2]
+            before = self.logs.get(f"{pod} before") if query.get("previous") else None
+            return 200, printed(self.logs.get(pod, "") if before is None else before, query)
         if method == "GET" and path not in self.objects:
             return self._list(path, query, resource)
         if path not in self.objects:

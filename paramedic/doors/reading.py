@@ -141,7 +141,7 @@ def _scene(target: Target, of: Of, deadline: float, since: datetime) -> Scene:
         look = getattr(kind, "log_lines", None)
         if look is None:
             raise PermanentError(f"{target.id} is a {target.kind} target, whose owner keeps no log")
-        found = look(target, way, lines, since_seconds)
+        found = look(target, way, lines, since_seconds, deadline)
         return found if isinstance(found, Gathered) else Gathered(str(found))
 
     def changes(from_then: datetime) -> Changes | None:

@@ -232,12 +232,21 @@ class _Incoming:
         return taken
 
 
+def frames(framed: bytes) -> Iterator[tuple[bool, bytes]]:
+    """What is in the frames of a log, each with whether it is of stderr.
+
+    A frame: a byte for the stream (1: stdout, 2: stderr), three zeros, a length of four, the text.
+    """
+    rest = memoryview(framed)
+    while len(rest) > 8:
+        end = 8 + int.from_bytes(rest[4:8], "big")
+        yield rest[0] == 2, bytes(rest[8:end])
+        rest = rest[end:]
+
+
 def demultiplexed(framed: bytes) -> Iterator[bytes]:
-    """What is in the frames of a log: a byte for the stream (1: stdout, 2: stderr), three zeros, a length of four, the text."""
-    while len(framed) > 8:
-        end = 8 + int.from_bytes(framed[4:8], "big")
-        yield (b"stderr: " if framed[0] == 2 else b"") + framed[8:end]
-        framed = framed[end:]
+    """What is in the frames of a log, stderr marked as such."""
+    return ((b"stderr: " if from_stderr else b"") + part for from_stderr, part in frames(framed))
 
 
 def _way(target: Target) -> UnixSocket | TcpPort:

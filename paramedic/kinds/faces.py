@@ -96,7 +96,7 @@ class TargetKind(Protocol):
     neither `releases` nor `commands` reach it. It may have `resident_memory(target, identity, transport) -> int` (bytes, for
     `verify: {memory_below: …}`) and `process_use(target, identity, transport)` (for `check: process`) where a target is a
     process, `process_id(target, identity, transport) -> int` for evidence of it (`paramedic.kinds.process_target` has all
-    three), and `log_lines(target, transport, lines, since) -> str | Gathered`, as `Scene.log_lines` in
+    three), and `log_lines(target, transport, lines, since, deadline) -> str | Gathered`, as `Scene.log_lines` in
     `paramedic.kinds.evidence`, where its owner keeps a log; `changes(target, transport, since, deadline) -> Changes`
     (`paramedic.kinds.changes`), what was done to it since a moment, by what its owner keeps, for the evidence `recent-changes`.
     They raise TemporaryError or PermanentError. It may have `sessions(target, transport) -> Seen` (raw value `idle_for`,

@@ -8,7 +8,8 @@ from typing import Any
 
 import kubernetes_api
 import pytest
-from kubernetes_api import TEMPLATE, ApiServer, Fault, path_of, replica_set, workload
+from kubernetes_api import ApiServer, Fault
+from kubernetes_objects import TEMPLATE, path_of, replica_set, workload
 
 from paramedic.change.gathering import Look, gather
 from paramedic.integrations.targets import deployment

@@ -1,16 +1,17 @@
 """Every kind of evidence sees the same of a real process and its host here and by SSH: one script, two ways."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from required import missing
-from ssh_servers import Sshd
+from ssh_servers import Sshd, running
 
 from paramedic.change.gathering import Look, gather
 from paramedic.errors import PermanentError
@@ -60,7 +61,6 @@ SHOWN = {
     "disk": ("mounted at", "/"),
     "http-timing": ("no connection", "connect"),
     "host-memory": ("available of", "programs' own", "killed by the kernel"),
-    "kernel-log": ("",),
     "log-patterns": ("2 lines of 2 patterns", "what was in its log"),
     "memory-map": ("process {pid} holds", "heap and stacks", "[anonymous]"),
     "open-files": ("process {pid} has 4", "   40  {file}", "    1  {file}-gone (deleted)"),
@@ -69,6 +69,10 @@ SHOWN = {
     "threads": ("process {pid} has 6 threads", "6 python"),
     "top-processes": ("load ", "by resident memory", "by CPU"),
 }
+
+
+#: What needs a machine prepared for it: a test of its own.
+ELSEWHERE = ("python-stacks", "kernel-log")
 
 
 @dataclass
@@ -126,7 +130,7 @@ def looks(held: Held, machine: Host, *kinds: str) -> dict[str, Look]:
 
 
 def test_every_kind_shows_what_is_there(held: Held, machine: Host) -> None:
-    assert {*SHOWN, "python-stacks"} == {word(name) for name in registry.current().names(Room.EVIDENCE)}
+    assert {*SHOWN, *ELSEWHERE} == {word(name) for name in registry.current().names(Room.EVIDENCE)}
     seen = looks(held, machine, *SHOWN)
     for kind, parts in SHOWN.items():
         piece = seen[kind].piece
@@ -139,15 +143,61 @@ def test_every_kind_shows_what_is_there(held: Held, machine: Host) -> None:
 def test_python_stacks_are_shown_where_py_spy_is(
     held: Held, sshd: Sshd, require: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", f"{Path(require('py-spy')).parent}:{os.environ['PATH']}")
-    here = looks(held, Host("web-7"), "python-stacks")["python-stacks"]
-    if here.fault.startswith("not permitted"):
-        missing("this user may not look into another process")
-    assert here.piece is not None, here.fault
-    assert f"Process {held.pid}" in here.piece.body
-    assert '"MainThread"' in here.piece.body
-    there = looks(held, sshd.host(), "python-stacks")["python-stacks"]  # with the server's own PATH
-    assert there.piece is not None or there.fault.startswith("py-spy is not installed on web-7; ")
+    path = f"{Path(require('py-spy')).parent}:{os.environ['PATH']}"
+    without = looks(held, sshd.host(), "python-stacks")["python-stacks"]  # with the server's own PATH
+    assert without.fault.startswith("py-spy is not installed on web-7; ")
+    monkeypatch.setenv("PATH", path)
+    with running(require, more=f"SetEnv PATH={path}\n") as server:
+        for machine in (Host("web-7"), server.host()):
+            look = looks(held, machine, "python-stacks")["python-stacks"]
+            if look.fault.startswith("not permitted"):
+                missing("this user may not look into another process")
+            assert look.piece is not None, look.fault
+            assert f"Process {held.pid}" in look.piece.body
+            assert '"MainThread"' in look.piece.body
+            assert "<module> (<string>:" in look.piece.body, "where it waits"
+
+
+@pytest.mark.usefixtures("as_root")
+def test_what_the_kernel_writes_is_shown(held: Held, machine: Host) -> None:
+    line = f"paramedic-test {os.getpid()}: link is down"
+    try:
+        Path("/dev/kmsg").write_text(f"<6>{line}\n", encoding="ascii")
+    except OSError as error:
+        missing(f"no line can be written into the kernel's log: {error}")
+    seen = looks(held, machine, "kernel-log")["kernel-log"].piece
+    assert seen is not None
+    [row] = [row for row in seen.body.splitlines() if line in row]
+    written = datetime.fromisoformat(row.partition("  ")[0])
+    assert abs((utc_now() - written).total_seconds()) < 120, "its time is that of the line"
+
+
+@pytest.mark.usefixtures("as_root")
+def test_two_full_file_systems_are_both_walked_by_what_each_lacks(
+    held: Held, machine: Host, require: Callable[[str], str], tmp_path: Path
+) -> None:
+    for name, size in (("by bytes", "size=4m"), ("by inodes", "size=4m,nr_inodes=60")):
+        (tmp_path / name).mkdir()
+        subprocess.run([require("mount"), "-t", "tmpfs", "-o", size, "tmpfs", tmp_path / name], check=True)
+    try:
+        (tmp_path / "by bytes" / "large").mkdir()
+        (tmp_path / "by bytes" / "large" / "file").write_bytes(b"x" * 3_900_000)
+        (tmp_path / "by inodes" / "many").mkdir()
+        for number in range(55):
+            (tmp_path / "by inodes" / "many" / str(number)).touch()
+        if machine.ssh is not None:  # a server sees what was mounted before it began
+            with running(require) as server:
+                seen = looks(held, server.host(), "disk")["disk"].piece
+        else:
+            seen = looks(held, machine, "disk")["disk"].piece
+    finally:
+        for name in ("by bytes", "by inodes"):
+            subprocess.run(["umount", tmp_path / name], check=True)
+    assert seen is not None
+    assert f"directories of {tmp_path}/by bytes with most bytes" in seen.body
+    assert re.search(rf"3\.9 MB  {tmp_path}/by bytes/large$", seen.body, re.MULTILINE), seen.body
+    assert f"directories of {tmp_path}/by inodes with most files" in seen.body
+    assert re.search(rf" 56 files  {tmp_path}/by inodes/many$", seen.body, re.MULTILINE), seen.body
 
 
 def test_both_ways_show_the_same(held: Held, sshd: Sshd) -> None:

@@ -87,10 +87,10 @@ def test_of_a_burst_the_end_is_read_and_what_comes_before_it_is_said_to_be_missi
 ) -> None:
     unit = units.running("bursts", start=f"echo begun; seq -f 'burst %.0f' 20000; echo the end; {STAYS}")
     look = comes_to_say(looked, unit, "the end")
-    assert "journal: 5,000 lines of 2 patterns, 2 of them new" in body(look)
+    assert "owner's log: 5,000 lines of 2 patterns, 2 of them new" in body(look)
     assert "of which these lines have nothing: what was known then is not seen" in body(look)
     assert any(
-        re.search(r"its journal: only the last 5,000 lines were read, back to 20.*Z$", why) for why in look.unseen
+        re.search(r"its owner's log: only the last 5,000 lines were read, back to 20.*Z$", why) for why in look.unseen
     )
 
 
@@ -111,7 +111,7 @@ def test_lines_that_were_removed_between_two_looks_are_said_to_be_gone(units: Un
     look = looked(unit)
     assert look.piece is None
     assert re.match(
-        r"its journal: it has no line of removed.service since 20.*Z; its journal: the journal itself begins at",
+        r"its owner's log: it has no line of removed.service since 20.*Z; its owner's log: the journal itself begins at",
         look.fault,
     )
 
@@ -119,7 +119,7 @@ def test_lines_that_were_removed_between_two_looks_are_said_to_be_gone(units: Un
 def test_a_unit_that_never_spoke_is_not_said_to_keep_no_journal(units: Units, looked: Looked) -> None:
     look = looked(units.running("speechless"))
     assert look.piece is None
-    assert "its journal: it has no line of speechless.service since 20" in look.fault
+    assert "its owner's log: it has no line of speechless.service since 20" in look.fault
     assert "keeps none" not in look.fault
 
 

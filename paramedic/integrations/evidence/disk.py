@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from paramedic.kinds.evidence import PTRACE, Gathered, Of, Printed, Scene, megabytes, table
 from paramedic.machine.clock import boottime
 
-ABOUT = "the host's file systems in bytes and inodes; of one above 80 % the largest directories, and deleted files still open"
+ABOUT = "the host's file systems in bytes and inodes; of each above 80 % the largest directories, and deleted files still open"
 OF = Of.HOST
 
 #: A file system that is fuller than this is walked; a walk is work for a machine in trouble. Percent.
 _FULL = 80
+
+#: So many walks at most, the fullest first: by bytes and by inodes are two. They share the time that is left.
+_WALKS = 4
 
 #: So many levels of directories are summed up, and so many of the largest shown.
 _LEVELS, _LARGEST = 4, 20
@@ -58,14 +61,17 @@ _NO_DISK = frozenset(
 
 _STAT = 'n=0; for m do part $n; stat -f -c "%S %b %f %a %c %d" -- "$m"; n=$((n + 1)); done'
 
+_DELETED = r"""
+n=0; for m do part $n; stat -c %d -- "$m"; n=$((n + 1)); done
+part deleted
+find /proc/[0-9]*/fd -maxdepth 1 -lname '/* (deleted)' \
+! -lname '/memfd:*' ! -lname '/dev/*' ! -lname '/SYSV*' -print0 |
+head -z -n 200 | xargs -0 -r stat -L -c '%d %s %n' -- 2>/dev/null
+"""
+
 # du prints a directory once it has seen all of it: what it printed before its time is over is true. Sorted behind it, not before.
 _WALK = r"""
 idle=; command -v ionice >/dev/null && idle='ionice -c 3'
-part deleted
-find /proc/[0-9]*/fd -maxdepth 1 -lname '/* (deleted)' \
-! -lname '/memfd:*' ! -lname '/dev/*' ! -lname '/SYSV*' -print0 2>/dev/null |
-head -z -n 200 | xargs -0 -r stat -L -c '%d %s %n' -- 2>/dev/null
-part device; stat -c %d -- "$1"
 part walked
 { timeout --foreground "$2" nice -n 19 $idle du $3 -x -d "$4" -- "$1"; printf '9999999999999999 ended %s\n' $?; } |
 sort -rn | head -n "$5"
@@ -96,9 +102,29 @@ class Use:
         """The fuller of both, in percent."""
         return max(self.used_percent, self.inodes_percent or 0.0)
 
+    def walks(self) -> Iterator["Walk"]:
+        """What it is walked by: bytes, inodes, whichever is full, or both."""
+        for by_inodes, percent in ((False, self.used_percent), (True, self.inodes_percent or 0.0)):
+            if percent >= _FULL:
+                yield Walk(self.mount.point, percent, by_inodes=by_inodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A full file system, and by what its directories are summed up."""
+
+    point: str
+    percent: float
+    by_inodes: bool
+
+    @property
+    def command(self) -> str:
+        """What a person would see the same by."""
+        return f"`du {'--inodes ' if self.by_inodes else ''}-x -d {_LEVELS} {self.point}`"
+
 
 def gather(scene: Scene) -> Gathered:
-    """How full each file system is; the fullest is walked until the time is over. Raises as the transport does."""
+    """How full each file system is; those that are full are walked until the time is over. Raises as the transport does."""
     found = mounts(scene.shell("cat /proc/self/mountinfo").part(""))
     asked = [mount for mount in found if mount.point == "/" or not _REMOTE.fullmatch(mount.kind)][:_MOUNTS]
     unseen = [
@@ -112,13 +138,14 @@ def gather(scene: Scene) -> Gathered:
         f"{mount.point}: did not say how full it is" for mount in asked if mount not in [use.mount for use in uses]
     ]
     parts = [told(uses)]
-    if not uses or (fullest := max(uses, key=lambda use: use.worst)).worst < _FULL:
-        parts.append(f"none is above {_FULL} %: the largest directories were not looked for")
-    else:
-        text, missing = _walked(scene, fullest)
-        parts.append(text)
+    walks = sorted((walk for use in uses for walk in use.walks()), key=lambda walk: -walk.percent)
+    if not walks:
+        return Gathered(f"{parts[0]}\n\nnone is above {_FULL} %: the largest directories were not looked for", unseen)
+    for text, missing in (_deleted(scene, walks), *_walked(scene, walks[:_WALKS])):
+        parts += [text] if text else []
         unseen += missing
-    return Gathered("\n\n".join(parts), unseen)
+    unseen += [f"{walk.point} is full, too, and was not walked: {walk.command}" for walk in walks[_WALKS:]]
+    return Gathered("\n\n".join(parts), list(dict.fromkeys(unseen)))
 
 
 def mounts(mountinfo: str) -> list[Mount]:
@@ -161,34 +188,41 @@ def told(uses: Sequence[Use]) -> str:
     return table(rows, right=(2, 3, 4, 5))
 
 
-def _walked(scene: Scene, full: Use) -> tuple[str, list[str]]:
-    by_inodes = (full.inodes_percent or 0.0) > full.used_percent
-    seconds = max(scene.deadline - boottime() - 0.7, 0.2)
-    words = (full.mount.point, f"{seconds:.1f}", "--inodes" if by_inodes else "-k", str(_LEVELS), str(_LARGEST + 1))
-    printed = scene.shell(_WALK, *words)
-    ended, lines = largest(printed.part("walked"), by_inodes=by_inodes)
-    what = "most files" if by_inodes else "most bytes"
-    parts = [
-        f"directories of {full.mount.point} with {what}, {_LEVELS} levels deep, other file systems left out",
-        *lines,
+def _deleted(scene: Scene, walks: Sequence[Walk]) -> tuple[str, list[str]]:
+    """The deleted files of full file systems that programs hold open, and what could not be seen of them."""
+    points = list(dict.fromkeys(walk.point for walk in walks))
+    printed = scene.shell(_DELETED, *points, within=1.0)
+    found = [
+        line
+        for number, point in enumerate(points)
+        for line in still_open(printed.part("deleted"), printed.part(str(number)).strip(), point)
     ]
-    deleted = list(still_open(printed.part("deleted"), printed.part("device").strip()))
-    parts += (
-        ["", "deleted, and held open by a program: nothing is freed before it ends or closes them", *deleted]
-        if deleted
-        else []
-    )
-    return "\n".join(parts), list(_not_walked(printed, full, ended=ended))
+    unseen = [f"deleted files that others hold open; needs {PTRACE}"] if printed.not_permitted else []
+    if not printed.whole:
+        unseen.append("not all deleted files that are still open: `lsof +L1` shows them")
+    title = "deleted, and held open by a program: nothing is freed before it ends or closes them"
+    return "\n".join([title, *found]) if found else "", unseen
 
 
-def _not_walked(printed: Printed, full: Use, *, ended: bool) -> Iterator[str]:
+def _walked(scene: Scene, walks: Sequence[Walk]) -> Iterator[tuple[str, list[str]]]:
+    """The largest directories of each, in its share of the time that is left, and what was not walked."""
+    for number, walk in enumerate(walks):
+        share = (scene.deadline - scene.seconds_for_answer - boottime()) / (len(walks) - number)
+        seconds = max(share - 0.5, 0.2)
+        measure = "--inodes" if walk.by_inodes else "-k"
+        words = (walk.point, f"{seconds:.1f}", measure, str(_LEVELS), str(_LARGEST + 1))
+        printed = scene.shell(_WALK, *words, within=max(share, 0.3))
+        ended, lines = largest(printed.part("walked"), by_inodes=walk.by_inodes)
+        what = "most files" if walk.by_inodes else "most bytes"
+        title = f"directories of {walk.point} with {what}, {_LEVELS} levels deep, other file systems left out"
+        yield "\n".join([title, *lines]), list(_not_walked(printed, walk, ended=ended))
+
+
+def _not_walked(printed: Printed, walk: Walk, *, ended: bool) -> Iterator[str]:
     if not ended:
-        yield f"not all of {full.mount.point} was walked in time: `du -x -d {_LEVELS} {full.mount.point}` shows the rest"
+        yield f"not all of {walk.point} was walked in time: {walk.command} shows the rest"
     if printed.not_permitted:
-        yield (
-            f"directories of {full.mount.point} that this user may not read, and deleted files of others; "
-            f"needs CAP_DAC_READ_SEARCH and {PTRACE}"
-        )
+        yield f"directories of {walk.point} that this user may not read; needs CAP_DAC_READ_SEARCH"
 
 
 def largest(text: str, *, by_inodes: bool) -> tuple[bool, list[str]]:
@@ -204,13 +238,13 @@ def largest(text: str, *, by_inodes: bool) -> tuple[bool, list[str]]:
     return ended, lines
 
 
-def still_open(text: str, device: str) -> Iterator[str]:
-    """The deleted files of the device, the largest first, from lines `device size /proc/PID/fd/N`."""
+def still_open(text: str, device: str, point: str) -> Iterator[str]:
+    """The deleted files of the device mounted there, the largest first, from lines `device size /proc/PID/fd/N`."""
     rows = [line.split(" ", 2) for line in text.splitlines() if line.count(" ") >= 2]
     found = [(int(size), path) for on, size, path in rows if on == device and size.isdigit()]
     for size, path in sorted(found, reverse=True)[:_LARGEST]:
         pid = path.removeprefix("/proc/").partition("/")[0]
-        yield f"{megabytes(size):>20}  process {pid}, its descriptor {path.rpartition('/')[2]}"
+        yield f"{megabytes(size):>20}  of {point}: process {pid}, its descriptor {path.rpartition('/')[2]}"
 
 
 def _unescaped(path: str) -> str:

@@ -9,7 +9,10 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.evidence import Gathered, Of, Scene, table
 from paramedic.text.sanitize import without_colours
 
-ABOUT = "its `log` and a unit's journal by patterns: lines that are new since the breach first, then those around it"
+ABOUT = (
+    "its `log`, and the log that its owner keeps (a unit's journal, what a container, a program or pods printed), by patterns: "
+    "lines that are new since the breach first, then those around it"
+)
 OF = Of.TARGET
 
 #: So much of a log is read, and of a journal so many lines, back to so long before the breach.
@@ -18,6 +21,9 @@ _BEFORE = timedelta(hours=1)
 
 #: A line that came so shortly before the breach may be its cause.
 _MARGIN = timedelta(minutes=2)
+
+#: What the log that the target's owner keeps is called.
+_OWN = "owner's log"
 
 _SHOWN_NEW, _SHOWN_KNOWN, _SHOWN_AROUND, _WIDTH = 40, 15, 40, 400
 
@@ -51,11 +57,11 @@ class Pattern:
 def gather(scene: Scene) -> Gathered:
     """Read the end of each log. Raises PermanentError where the target has none, or none can be read."""
     parts, unseen = [], []
-    for name, read in (("log", _file), ("journal", _journal)):
+    for name, read in (("log", _file), (_OWN, _of_owner)):
         try:
             if (seen := read(scene)) is not None:
                 unseen += [f"its {name}: {why}" for why in seen.unseen]
-                where = name if name == "journal" else str(scene.target.log)
+                where = name if name == _OWN else str(scene.target.log)
                 parts += [told(where, seen.text.splitlines(), scene.since)] if seen.text else []
         except (TemporaryError, PermanentError) as error:
             unseen.append(f"its {name}: {error}")
@@ -70,7 +76,7 @@ def _file(scene: Scene) -> Gathered | None:
     return None if scene.target.log is None else Gathered(scene.transport.tail(scene.target.log, _BYTES, _LINES))
 
 
-def _journal(scene: Scene) -> Gathered:
+def _of_owner(scene: Scene) -> Gathered:
     begin = scene.since - _BEFORE
     found = scene.log_lines(_LINES, begin.timestamp())
     none = () if found.text else (f"it has no line of {scene.target.name} since {_spoken(begin)}",)

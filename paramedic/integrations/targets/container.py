@@ -14,6 +14,7 @@ from paramedic.docker.answers import identity_of, mapping
 from paramedic.docker.changes import changes
 from paramedic.docker.cut_off import mark
 from paramedic.docker.evidence import EVIDENCE
+from paramedic.docker.logs import log_lines
 from paramedic.docker.look import Reader
 from paramedic.docker.owners import keeper_of, owner_of
 from paramedic.docker.releases import Releases, judged
@@ -40,6 +41,7 @@ __all__ = [
     "changes",
     "forbidden",
     "is_remote",
+    "log_lines",
     "mark",
     "name_of",
     "owner_clock",

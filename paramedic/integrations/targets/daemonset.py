@@ -1,7 +1,7 @@
 """DaemonSets of Kubernetes: `daemonset: {name: node-agent, namespace: shop}` on a host that is a cluster."""
 
 from paramedic.kubernetes import changes as recent
-from paramedic.kubernetes import evidence, gitops, gitops_repository, target
+from paramedic.kubernetes import evidence, gitops, gitops_repository, logs, target
 from paramedic.kubernetes.workload import DAEMON_SET, is_another, is_up
 
 LABEL = "daemonset"
@@ -45,6 +45,7 @@ class Releases(target.Releases):
 
 EVIDENCE = evidence.of(DAEMON_SET)
 changes = recent.of(DAEMON_SET)
+log_lines = logs.lines_of(DAEMON_SET)
 forbidden = target.forbidden_by(DAEMON_SET)
 readiness = target.readiness_of(DAEMON_SET)
 foreseen = target.foreseen_by(DAEMON_SET)

@@ -1,7 +1,7 @@
 """Deployments of Kubernetes: `deployment: {name: tracking-api, namespace: shop}` on a host that is a cluster."""
 
 from paramedic.kubernetes import changes as recent
-from paramedic.kubernetes import evidence, gitops, gitops_repository, target
+from paramedic.kubernetes import evidence, gitops, gitops_repository, logs, target
 from paramedic.kubernetes.workload import DEPLOYMENT, is_another, is_up
 
 LABEL = "deployment"
@@ -45,6 +45,7 @@ class Releases(target.Releases):
 
 EVIDENCE = evidence.of(DEPLOYMENT)
 changes = recent.of(DEPLOYMENT)
+log_lines = logs.lines_of(DEPLOYMENT)
 forbidden = target.forbidden_by(DEPLOYMENT)
 readiness = target.readiness_of(DEPLOYMENT)
 foreseen = target.foreseen_by(DEPLOYMENT)

@@ -1,7 +1,7 @@
 """StatefulSets of Kubernetes: `statefulset: {name: tracking-db, namespace: shop}` on a host that is a cluster."""
 
 from paramedic.kubernetes import changes as recent
-from paramedic.kubernetes import evidence, gitops, gitops_repository, target
+from paramedic.kubernetes import evidence, gitops, gitops_repository, logs, target
 from paramedic.kubernetes.workload import STATEFUL_SET, is_another, is_up
 
 LABEL = "statefulset"
@@ -45,6 +45,7 @@ class Releases(target.Releases):
 
 EVIDENCE = evidence.of(STATEFUL_SET)
 changes = recent.of(STATEFUL_SET)
+log_lines = logs.lines_of(STATEFUL_SET)
 forbidden = target.forbidden_by(STATEFUL_SET)
 readiness = target.readiness_of(STATEFUL_SET)
 foreseen = target.foreseen_by(STATEFUL_SET)

@@ -1,10 +1,12 @@
 """supervisord programs, by XML-RPC over its Unix socket or HTTP port."""
 
 import ipaddress
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from math import inf
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
@@ -12,9 +14,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds import process_target
+from paramedic.kinds.evidence import Gathered
 from paramedic.kinds.transport import Connection, TcpPort, Transport, UnixSocket
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
+from paramedic.processes import program_log
 from paramedic.processes.going_on import goes_on
 from paramedic.processes.signals import ReloadSignal
 from paramedic.remediation.target import Identity, Target
@@ -31,6 +35,10 @@ ANSWER_LIMIT = 4 * 1024 * 1024  # bytes; an answer about one supervisord's progr
 # Faults of supervisord's XML-RPC API (class Faults in supervisor/xmlrpc.py).
 SHUTDOWN_STATE = 6
 NOT_RUNNING = 70
+
+
+#: What a program printed is in supervisord's answers as it is: also what no XML may have.
+_NO_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def _filled_in_nowhere(address: str) -> str:
@@ -90,10 +98,12 @@ def running(identity: Identity) -> bool:
 class Reader:
     """Looks at one supervised program and its neighbours."""
 
-    def __init__(self, target: Target, transport: Transport, timeout: timedelta = timedelta(seconds=5)) -> None:
+    def __init__(
+        self, target: Target, transport: Transport, timeout: timedelta = timedelta(seconds=5), *, by: float = inf
+    ) -> None:
         self._target = target
         self._transport = transport
-        self._timeout = timeout
+        self._timeout, self._by = timeout, by
 
     def identity(self) -> Identity:
         """The running instance of the program.
@@ -125,8 +135,15 @@ class Reader:
         except (LookupError, TypeError) as error:
             raise TemporaryError("supervisord's answer is not a list of programs") from error
 
+    def log(self, channel: str, size: int) -> str:
+        """The last bytes of the file that supervisord writes the program's stdout or stderr into: `Stdout`, `Stderr`.
+
+        Raises PermanentError where it writes none; TemporaryError also where the bytes are no UTF-8: it sends none then.
+        """
+        return str(self._ask(f"supervisor.readProcess{channel}Log", self._target.name, -size, 0))
+
     def _ask(self, method: str, *params: object) -> Any:
-        deadline = boottime() + self._timeout.total_seconds()
+        deadline = min(boottime() + self._timeout.total_seconds(), self._by)
         with _connect(self._target, self._transport, deadline) as line:
             try:
                 line.send(_request(self._target, method, *params), deadline)
@@ -326,7 +343,7 @@ def _returned(body: bytes, target: Target) -> Any:
     # What xmlrpc.client raises on bytes that are no answer.
     no_xmlrpc = (ExpatError, xmlrpc.client.Error, ValueError, TypeError, LookupError, AttributeError, AssertionError)
     try:
-        return xmlrpc.client.loads(body)[0][0]
+        return xmlrpc.client.loads(_NO_XML.sub(lambda found: b"\\x%02x" % found[0][0], body))[0][0]
     except xmlrpc.client.Fault as fault:
         says = f"the supervisord of {target.id} says {one_line(fault.faultString)}"
         raise (TemporaryError(says) if fault.faultCode == SHUTDOWN_STATE else PermanentError(says)) from fault
@@ -355,6 +372,11 @@ def _fault(result: Any) -> tuple[int, str] | None:
 
 def _owned(target: Target, pid: int, transport: Transport) -> bool:
     return Reader(target, transport).owns(pid)
+
+
+def log_lines(target: Target, transport: Transport, lines: int, _since: float, deadline: float) -> Gathered:
+    """The last lines that the program printed: supervisord keeps them without a time. Raises as `Reader.identity` does."""
+    return program_log.last_lines(Reader(target, transport, by=deadline).log, lines)
 
 
 EVIDENCE = process_target.evidence(

@@ -1,7 +1,6 @@
 """systemd units, by systemctl and journalctl on the target's machine."""
 
 import re
-from datetime import timedelta
 from functools import partial
 from typing import Annotated
 
@@ -70,6 +69,10 @@ def _owned(target: Target, pid: int, transport: Transport) -> bool:
     return process_target.process_of(Reader(target, transport).identity())[0] == pid
 
 
+#: Of the time that is left for the lines: the rest is for what is missing of them.
+_LINES_SHARE = 0.75
+
+
 def _journal(target: Target, transport: Transport, deadline: float) -> Gathered:
     return Reader(target, transport, time_left(deadline)).journal()
 
@@ -81,9 +84,9 @@ EVIDENCE = {
 restarted = process_target.restarted
 
 
-def log_lines(target: Target, transport: Transport, lines: int, since: float) -> Gathered:
+def log_lines(target: Target, transport: Transport, lines: int, since: float, deadline: float) -> Gathered:
     """The unit's journal since then (seconds since the epoch). Raises TemporaryError or PermanentError."""
-    return Reader(target, transport, timedelta(seconds=3)).log_lines(lines, since)
+    return Reader(target, transport, time_left(deadline) * _LINES_SHARE).log_lines(lines, since)
 
 
 resident_memory = partial(process_target.memory_of, owned=_owned)

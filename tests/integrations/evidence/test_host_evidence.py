@@ -48,38 +48,60 @@ def test_what_is_roomy_is_not_walked() -> None:
     assert len(machine.asked) == 2
 
 
-WALKED = {
-    "deleted": "64784 3221225472 /proc/811/fd/7\n64784 10 /proc/9/fd/1\n99 5 /proc/1/fd/1\n",
-    "device": "64784",
-    "walked": "9999999999999999 ended 0\n900\t/var/lib/my data\n800\t/var/lib/my data/x y\n",
-}
+OPEN = {"deleted": "64784 3221225472 /proc/811/fd/7\n64784 10 /proc/9/fd/1\n99 5 /proc/1/fd/1\n", "0": "64784"}
+WALKED = {"walked": "9999999999999999 ended 0\n900\t/var/lib/my data\n800\t/var/lib/my data/x y\n"}
 
 
 def test_a_full_disk_is_walked_by_what_it_lacks() -> None:
-    machine = Captured({"": MOUNTINFO}, ROOMY, WALKED)
+    machine = Captured({"": MOUNTINFO}, ROOMY, OPEN, WALKED)
     seen = gathered("disk", machine)
-    assert list(machine.asked[2])[:1] == ["/var/lib/my data"]
-    assert list(machine.asked[2])[2] == "--inodes", "99 % of its inodes are used, and 10 % of its bytes"
+    assert list(machine.asked[2]) == ["/var/lib/my data"]
+    assert list(machine.asked[3])[:1] == ["/var/lib/my data"]
+    assert list(machine.asked[3])[2] == "--inodes", "99 % of its inodes are used, and 10 % of its bytes"
     assert "800 files  /var/lib/my data/x y" in seen.text
-    assert "3,221.2 MB  process 811, its descriptor 7" in seen.text
+    assert "3,221.2 MB  of /var/lib/my data: process 811, its descriptor 7" in seen.text
     assert "process 1," not in seen.text, "that is on another disk"
-    seen = gathered("disk", Captured({"": MOUNTINFO}, {"0": "4096 1000 100 50 65536 60000"}, WALKED))
+    seen = gathered("disk", Captured({"": MOUNTINFO}, {"0": "4096 1000 100 50 65536 60000"}, OPEN, WALKED))
     assert "/var/lib/my data/x y" in seen.text
     assert "0.8 MB" in seen.text
+
+
+def test_each_that_is_full_is_walked_and_one_that_lacks_both_by_both() -> None:
+    both = "4096 1000 100 50 1000 10"
+    machine = Captured({"": MOUNTINFO}, {"0": both, "1": both}, OPEN, *[WALKED] * 4)
+    seen = gathered("disk", machine)
+    walked = {(asked[0], asked[2]) for asked in machine.asked[3:]}
+    assert walked == {(point, by) for point in ("/", "/var/lib/my data") for by in ("-k", "--inodes")}
+    assert seen.unseen == [
+        "/mnt/media: a nfs4 file system is not asked, as a dead server would hang the question; `df /mnt/media`",
+        *seen.unseen[1:],
+    ]
+    assert not any("not walked" in why for why in seen.unseen)
+    shares = [float(asked[1]) for asked in machine.asked[3:]]
+    assert shares[0] < 1.0, "each has its share of the five seconds"
+
+
+def test_what_is_full_beyond_the_walks_is_named() -> None:
+    third = f"{MOUNTINFO}33 22 254:32 / /srv rw - ext4 /dev/vdc rw\n"
+    full = "4096 1000 100 50 1000 10"
+    seen = gathered("disk", Captured({"": third}, {"0": full, "1": full, "2": full, "3": full}, OPEN, *[WALKED] * 4))
+    beyond = [why for why in seen.unseen if "is full, too, and was not walked: `du " in why]
+    assert len(beyond) >= 2
 
 
 @pytest.mark.parametrize("ended", ["124", "137", ""])
 def test_a_walk_that_is_cut_off_says_so_and_keeps_what_it_had(ended: str) -> None:
     cut = {**WALKED, "walked": WALKED["walked"].replace("ended 0", f"ended {ended}")}
-    seen = gathered("disk", Captured({"": MOUNTINFO}, ROOMY, cut))
+    seen = gathered("disk", Captured({"": MOUNTINFO}, ROOMY, OPEN, cut))
     assert "800 files" in seen.text
     assert any("not all of /var/lib/my data was walked in time" in line for line in seen.unseen)
 
 
 def test_folders_that_may_not_be_read_are_said_with_the_right() -> None:
     denied = "du: cannot read directory '/var/lib/my data/lost+found': Permission denied"
-    seen = gathered("disk", Captured({"": MOUNTINFO}, ROOMY, WALKED, errors=denied))
-    assert any("needs CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE" in line for line in seen.unseen)
+    seen = gathered("disk", Captured({"": MOUNTINFO}, ROOMY, OPEN, WALKED, errors=denied))
+    assert "directories of /var/lib/my data that this user may not read; needs CAP_DAC_READ_SEARCH" in seen.unseen
+    assert any(line.startswith("deleted files that others hold open; needs CAP_SYS_PTRACE") for line in seen.unseen)
 
 
 def test_mounts_over_mounts_and_strange_lines() -> None:

@@ -100,7 +100,7 @@ def test_packages_by_a_real_dpkg_in_the_host_s_own_time(
     assert {line.partition("Z  package paramedic-test-shop:all: ")[2] for line in packages} >= {
         "install 1.0-1",
         "upgrade 1.0-1 to 1.1-1",
-        "purge 1.1-1",
+        "remove 1.1-1",
     }
     newest = told.splitlines()[: told.splitlines().index(packages[-1]) + 1]
     assert not any("what is wrong began" in line for line in newest), "its time is not an hour off"

@@ -68,14 +68,10 @@ def test_a_full_disk_is_walked_by_what_it_lacks() -> None:
 
 def test_each_that_is_full_is_walked_and_one_that_lacks_both_by_both() -> None:
     both = "4096 1000 100 50 1000 10"
-    machine = Captured({"": MOUNTINFO}, {"0": both, "1": both}, OPEN, *[WALKED] * 4)
+    machine = Captured({"": MOUNTINFO}, {"0": both, "2": both}, OPEN, *[WALKED] * 4)
     seen = gathered("disk", machine)
     walked = {(asked[0], asked[2]) for asked in machine.asked[3:]}
     assert walked == {(point, by) for point in ("/", "/var/lib/my data") for by in ("-k", "--inodes")}
-    assert seen.unseen == [
-        "/mnt/media: a nfs4 file system is not asked, as a dead server would hang the question; `df /mnt/media`",
-        *seen.unseen[1:],
-    ]
     assert not any("not walked" in why for why in seen.unseen)
     shares = [float(asked[1]) for asked in machine.asked[3:]]
     assert shares[0] < 1.0, "each has its share of the five seconds"

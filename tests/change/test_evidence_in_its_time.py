@@ -22,7 +22,7 @@ from paramedic.settings import Settings
 from paramedic.transports.local import Local
 
 #: How long the test's own machine may take with the answer beyond it.
-SLACK_SECONDS = 1.0
+SLACK_SECONDS = 5.0
 
 
 def looked(target: Target, *kinds: str) -> dict[str, Look]:

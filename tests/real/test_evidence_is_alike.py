@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -160,7 +161,7 @@ def test_python_stacks_are_shown_where_py_spy_is(
 
 @pytest.mark.usefixtures("as_root")
 def test_what_the_kernel_writes_is_shown(held: Held, machine: Host) -> None:
-    line = f"paramedic-test {os.getpid()}: link is down"
+    line = f"paramedic-test {secrets.token_hex(8)}: link is down"
     try:
         Path("/dev/kmsg").write_text(f"<6>{line}\n", encoding="ascii")
     except OSError as error:

@@ -14,7 +14,8 @@ from waiting import until
 
 from paramedic.alerts.alert import Alert
 from paramedic.integrations.targets import daemonset, deployment, statefulset
-from paramedic.machine.clock import utc_now
+from paramedic.kinds.changes import Changes
+from paramedic.machine.clock import boottime, utc_now
 from paramedic.remediation.host import Host
 from paramedic.remediation.target import Identity, Target
 from paramedic.transports.kubernetes import Kubernetes
@@ -131,7 +132,14 @@ class Shop:
         return sorted(pod["metadata"]["name"] for pod in found)
 
     def evidence(self, kind: str) -> str:
-        found: str = self.module.EVIDENCE[kind](self.target, Kubernetes(self.host)).text
+        deadline = boottime() + WITHIN.total_seconds()
+        found: str = self.module.EVIDENCE[kind](self.target, Kubernetes(self.host), deadline).text
+        return found
+
+    def changes(self) -> Changes:
+        """What changed of it in the last hour."""
+        since, deadline = utc_now() - timedelta(hours=1), boottime() + WITHIN.total_seconds()
+        found: Changes = self.module.changes(self.target, Kubernetes(self.host), since, deadline)
         return found
 
 

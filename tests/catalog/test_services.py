@@ -83,13 +83,13 @@ def test_a_target_is_found_by_its_kind_its_name_and_any_spelling_of_its_host() -
 
 
 def test_files_of_its_configuration_are_named_by_their_paths_alone() -> None:
-    found = listed("  systemd: a.service\n  configuration: [/srv/a/conf.d, /srv/a/a.toml]").by_id("web-1/a.service")
+    found = listed("systemd: a.service\nconfiguration: [/srv/a/conf.d, /srv/a/a.toml]").by_id("web-1/a.service")
     assert found is not None
     assert found.configuration == ("/srv/a/conf.d", "/srv/a/a.toml")
     for strange in ("-delete", "conf.d", "{instance}", "/srv/{instance}"):
-        assert "configuration" in wrong(f"  systemd: a.service\n  configuration: ['{strange}']")
+        assert "configuration" in wrong(f"systemd: a.service\nconfiguration: ['{strange}']")
     many = ", ".join(f"/srv/{number}" for number in range(21))
-    assert "20" in wrong(f"  systemd: a.service\n  configuration: [{many}]")
+    assert "20" in wrong(f"systemd: a.service\nconfiguration: [{many}]")
 
 
 def test_a_target_can_be_a_key() -> None:

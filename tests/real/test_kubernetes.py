@@ -351,6 +351,28 @@ def test_the_shipped_role_allows_what_is_needed_and_nothing_else(server: Server)
 
 
 @long
+def test_what_changed_is_told_and_no_content_of_a_secret_is_sent(server: Server) -> None:
+    uses = {
+        "containers": [{"name": "api", "image": "shop/api:1", "envFrom": [{"secretRef": {"name": "login"}}]}],
+        "volumes": [{"name": "settings", "configMap": {"name": "settings"}}],
+    }
+    shop = Shop(server, "changed", "deployment")
+    literal = ("--from-literal=password=hunter2-of-the-test", "-n", shop.namespace)
+    server.kubectl("create", "configmap", "settings", *literal)
+    server.kubectl("create", "secret", "generic", "login", *literal)
+    shop.deploy("shop/api:2", **{"kubernetes.io/change-cause": "the second"})
+    server.ask("PATCH", shop.path, {"spec": {"template": {"spec": uses}}}, patch="strategic-merge-patch")
+    server.kubectl("patch", "deployment/api", "-n", shop.namespace, "-p", '{"spec": {"replicas": 3}}')
+    found = shop.changes()
+    told = [change.what for change in found.found]
+    assert "Secret login was made" in told
+    assert any(what.startswith("ConfigMap settings: set by kubectl") for what in told), told
+    assert any(what.startswith("rollout of revision 2, shop/api:2") and what.endswith(": the second") for what in told)
+    assert "Deployment changed/api: set by kubectl-patch (replicas)" in told, told
+    assert "hunter2" not in str(found)
+    assert list(found.unseen) == []
+
+
 def test_a_credential_plug_in_logs_in_as_it_does_for_kubectl(server: Server, tmp_path: Path) -> None:
     found = json.loads((server.folder / "admin").read_text())
     login = Login(tmp_path, found["clusters"][0]["cluster"]["server"])

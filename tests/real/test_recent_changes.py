@@ -112,8 +112,9 @@ def test_unit_files_and_an_application_s_configuration_with_nothing_of_its_conte
     units.systemd.run("sh", "-c", "mkdir -p /run/systemd/system && touch '/run/systemd/system/of the test.service'")
     (tmp_path / "conf.d" / "deeper").mkdir(parents=True)
     (tmp_path / "conf.d" / "deeper" / "a b.conf").write_text("password = hunter2-of-the-test\n")
-    (tmp_path / "secret").write_text("hunter3-of-the-test")
-    (tmp_path / "conf.d" / "out").symlink_to(tmp_path / "secret")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret").write_text("hunter3-of-the-test")
+    (tmp_path / "conf.d" / "out").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "linked").symlink_to(tmp_path / "conf.d")
     at = replace(units.make("any"), configuration=(str(tmp_path / "linked"), "/nowhere/$(id)"))
     text = looked(at)
@@ -122,6 +123,7 @@ def test_unit_files_and_an_application_s_configuration_with_nothing_of_its_conte
     assert f"configuration {tmp_path}/linked/deeper/a b.conf" in told
     assert f"configuration {tmp_path}/linked/out" in told, "the link, and not where it leads"
     assert f"configuration, an entry added or removed in {tmp_path}/linked/deeper" in told
+    assert f"{tmp_path}/linked/out/" not in text
     assert "hunter" not in text
     assert (tmp_path / "conf.d" / "deeper" / "a b.conf").exists()
 

@@ -19,16 +19,31 @@ class CannotSee(PermanentError):
     """The target's health could not be seen for the allowed time: no change is begun, and no cure is believed (P11)."""
 
 
-class MadeWorse(PermanentError):
-    """After the change the target is worse than before it: it is undone where it can be, and nothing else is tried."""
+class StopAfterChange(PermanentError):
+    """What a change led to keeps anything else from being tried: it is undone where it can be, and people go on.
+
+    `kept`: why it is not undone, in words; "" where it is to be. `otherwise`: why not where it cannot be.
+    """
+
+    otherwise = ""
+
+    def __init__(self, words: str, *, kept: str = "") -> None:
+        super().__init__(words)
+        self.kept = kept
+
+
+class MadeWorse(StopAfterChange):
+    """After the change the target is not well, and it or another one of its service is worse than before it."""
 
 
 class WaitsForPeople(PermanentError):
     """The change is made as far as Paramedic may make it, and people have to go on: nothing else is tried."""
 
 
-class BrokeElsewhere(PermanentError):
-    """After the change the target is well and another one of its service is not: nothing else is tried, and people decide."""
+class BrokeElsewhere(StopAfterChange):
+    """After the change the target is well, and another one of its service is not any more."""
+
+    otherwise = "a person decides what led to what"
 
 
 class Refused(Exception):

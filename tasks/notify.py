@@ -68,7 +68,8 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
             lifecycle.hand_over(tx, incident.number, outcome, actor=run.holder)
         else:
             seen = f"; {len(evidence)} pieces of evidence are kept" if evidence else ""
-            outcome = Outcome(Ending.REMEDIATED, f"the {act.remedy} helped, verified{seen}")
+            besides = f"; {run.besides}" if run.besides else ""
+            outcome = Outcome(Ending.REMEDIATED, f"the {act.remedy} helped, verified{seen}{besides}")
             lifecycle.resolve(tx, incident.number, outcome, actor=run.holder, data={"act": act.id})
             messages.queue_resolution(tx, incident=incident.number, policy=incident.policy)
     run.say(f"{outcome.ending.replace('_', ' ')}: {outcome.because}")

@@ -24,11 +24,10 @@ from paramedic.change.exclusive import AlreadyActed, claimed, happened, mark_of
 from paramedic.change.ladder import rungs_left, undo_for
 from paramedic.change.run import ACT_WITHIN, Cancelled, GivenUp, PlaybookRun, Proposed
 from paramedic.errors import (
-    BrokeElsewhere,
     CannotSee,
-    MadeWorse,
     PermanentError,
     Refused,
+    StopAfterChange,
     TemporaryError,
     WaitsForPeople,
 )
@@ -229,15 +228,16 @@ def _played(story: Story, run: PlaybookRun) -> Outcome:
         except AlreadyActed as before:
             run.say(f"{before.act.words} is verified now, and not repeated")
             return _settle(run, before) or _ended(story(run.incident, run.runbook))
-    except MadeWorse as error:
+    except StopAfterChange as error:
         return _stopped(run, error)
-    except BrokeElsewhere as error:
-        return hand_over(run.incident, because=str(error))
 
 
-def _stopped(run: PlaybookRun, worse: MadeWorse) -> Outcome:
-    """Undo the change that made it worse, where it can be undone, and hand over; nothing else is tried."""
-    words, undoing = str(worse), undo_for(run, str(worse))
+def _stopped(run: PlaybookRun, stop: StopAfterChange) -> Outcome:
+    """Undo the last change, where it can be undone and nothing speaks against it, and hand over; nothing else is tried."""
+    words = str(stop)
+    undoing = None if stop.kept else undo_for(run, words)
+    if undoing is None and (why := stop.kept or stop.otherwise):
+        words = f"{words}; nothing was undone: {why}"
     if undoing is not None:
         try:
             with claimed(run, run.incident.target):

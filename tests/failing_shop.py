@@ -1,7 +1,7 @@
 """A shop that a playbook works on in process: it fails at every look, and what is done to it makes it no better, or worse."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,14 +10,14 @@ from deployed_releases import Deployed
 from store_states import alert
 
 from flows.restore_service import restore_service
-from paramedic.alerts.alert import Alert
+from paramedic.alerts.alert import Alert, Status
 from paramedic.change.run import PlaybookRun
 from paramedic.checks.check import Sample
 from paramedic.doors import reading
 from paramedic.incidents.outcome import Outcome
 from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.target import Identity
-from paramedic.store import Store, acts, lifecycle, trail
+from paramedic.store import Store, acts, incident_alerts, lifecycle, trail
 from paramedic.store.acts import Act
 from paramedic.store.runbook_versions import Plan
 from tasks.current_run import working_on
@@ -101,18 +101,33 @@ class Shop:
         with working_on(self.run):
             return outcome_of(story, self.run)
 
-    def breaks(self, name: str, target: str, *, runbook: str = "cart-errors", began: timedelta = timedelta()) -> None:
-        """Once, in the middle of the verification, an alert about another target of the service, that began so long after."""
+    def breaks(
+        self,
+        name: str,
+        target: str,
+        *,
+        runbook: str = "cart-errors",
+        began: timedelta = timedelta(),
+        annotations: Mapping[str, str] | None = None,
+        resolved: bool = False,
+    ) -> None:
+        """Once, in the middle of the verification, an alert about another target of the service, that began so long after.
+
+        `resolved`: it is over at once, and nobody has ended its incident yet.
+        """
         plan = Plan(runbook, "1", "", rungs=1)
 
         def broke() -> None:
             self.meanwhile = lambda: None
             self.clock.advance(timedelta(seconds=10))
-            received = alert(name, starts_at=self.clock.now() + began)
+            received = replace(alert(name, starts_at=self.clock.now() + began), annotations=dict(annotations or {}))
             with self.store.record() as tx:
-                lifecycle.open_incident(
+                number = lifecycle.open_incident(
                     tx, received, service="shop", target=target, policy="default", reason="it is new", plan=plan
-                )
+                ).number
+                if resolved:
+                    over = replace(received, status=Status.RESOLVED, ends_at=self.clock.now())
+                    incident_alerts.note(tx, number, over, None)
 
         self.meanwhile = broke
 

@@ -73,6 +73,7 @@ class PlaybookRun:
     resident: int | None = field(
         default=None, init=False
     )  # bytes that the target held at the last look, where it was asked
+    besides: str = field(default="", init=False)  # what people hear beside that it helped
     own: Runbook = field(init=False)  # as the incident began with it; `runbook` may ask for more proof
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
+from datetime import timedelta
 from email.message import EmailMessage, Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -78,6 +79,7 @@ class Service:
     faults: str
     folder: Path
     port: int = field(default_factory=free_port)
+    deployed_before: timedelta = timedelta()
 
     @property
     def starts(self) -> int:
@@ -101,7 +103,7 @@ class Service:
         folder.mkdir(parents=True)
         (folder / "release.json").write_text(json.dumps(faults))
         mark: dict[str, object] = {} if reversible is None else {"reversible": reversible}
-        self._log({"what": "deployed", "release": release, "at": iso(utc_now()), **mark})
+        self._log({"what": "deployed", "release": release, "at": iso(utc_now() - self.deployed_before), **mark})
         beside = self.folder / ".current.deploy"
         beside.symlink_to(f"releases/{release}")
         beside.rename(self.folder / "current")
@@ -118,14 +120,24 @@ class Service:
 class World:
     """A real supervisord for each host, running its services; ended with everything in it. A context manager."""
 
-    def __init__(self, folder: Path, services: list[tuple[str, str, str]], *, autostart: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        services: list[tuple[str, str, str]],
+        *,
+        autostart: bool = True,
+        deployed_before: timedelta = timedelta(),
+    ) -> None:
         """`services` are (name, host, faults). The folder's path is kept short: a socket's address is.
 
-        Without `autostart` a service runs from its first `start` on.
+        Without `autostart` a service runs from its first `start` on. `deployed_before`: of every release, by its log.
         """
         self.folder = folder
         self._autostart = autostart
-        self.services = [Service(name, host, faults, folder / host / name) for name, host, faults in services]
+        self.services = [
+            Service(name, host, faults, folder / host / name, deployed_before=deployed_before)
+            for name, host, faults in services
+        ]
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def address(self, host: str) -> str:

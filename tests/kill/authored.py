@@ -1,5 +1,6 @@
 """The files that users write, for the Paramedic under test: runbooks of every mode, oncall.yaml, a playbook of their own."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from paramedic.demo.world import World
@@ -55,6 +56,9 @@ policies:
       - {tell: ben, after: 1s}
     repeat: 10m
 """
+
+#: So long ago each release was deployed, by its log: before the alerts by more than the clocks may differ.
+AGO = timedelta(minutes=10)
 
 #: Runbooks of the same text with a ladder of remedies; alerts choose one by their `env`.
 LADDERS = {

@@ -64,7 +64,8 @@ class Shop:
     meanwhile: Callable[[], None] = lambda: None
     restarts: list[str] = field(default_factory=list)
     cannot: Exception | None = None
-    well: bool = False
+    well: bool = False  # once it was restarted
+    is_well: bool = False  # at every look, whatever is done
     lies: bool = False  # its supervisor says that it restarts it, and does not
     did: str = ""
     alerts: Sequence[Alert] = ()
@@ -73,7 +74,7 @@ class Shop:
         number = len(run.samples.setdefault("tcp", []))
         error = float(self.errors[number % len(self.errors)])
         run.samples["tcp"].append(Sample(self.clock.now(), {"latency": 0.1, "error": error}, "as it is"))
-        is_well = self.well and len(self.restarts) > 0
+        is_well = self.is_well or (self.well and len(self.restarts) > 0)
         return Health(Sight.WELL, "answers") if is_well else Health(Sight.FAILING, "answered 503")
 
     def restart(self, identity: Identity, last_look: Callable[[], None]) -> Identity:

@@ -1,12 +1,13 @@
 """Stuck attempts: one whose run died, or that nobody takes, is followed by a higher one or goes to a person."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.machine.clock import spoken
+from paramedic.machine.clock import boottime, spoken
 from paramedic.remediation.approval import Answer
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, acts, approvals, attempts, claims, incidents, lifecycle
@@ -130,10 +131,14 @@ _YOUNG = (AttemptProgress.UNBEGUN, AttemptProgress.UNCLAIMED, AttemptProgress.DE
 class Attempts:
     """The look at every open attempt."""
 
-    def __init__(self, store: Store, settings: Settings, prefect: PrefectStatus) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, prefect: PrefectStatus, steady: Callable[[], float] = boottime
+    ) -> None:
         self._store = store
         self._settings = settings
         self._prefect = prefect
+        self._steady = steady
+        self._began = steady()
 
     def look(self) -> None:
         """Judge each, and carry out the verdicts. Raises StoreUnavailable."""
@@ -145,6 +150,9 @@ class Attempts:
             if case.silent_for <= self._settings.claim_within and case.stand in _YOUNG:
                 continue  # too young to ask Prefect about
             state = self._prefect.state(case.attempt.flow_run) if case.attempt.flow_run else None
+            if state is None and case.attempt.flow_run:  # to this watchdog Prefect is silent for no longer than it runs
+                up = timedelta(seconds=self._steady() - self._began)
+                case = replace(case, silent_for=min(case.silent_for, up))  # noqa: PLW2901 - the same one, as it counts
             fate, reason = judge(case, state, self._settings)
             if fate is not AttemptVerdict.WAIT:
                 self._decide(case, fate, f"{reason}{self._why(case, state)}")

@@ -93,7 +93,7 @@ class Watchdog:
             self.listen_to_prefect,
             self.listen_to_the_gateway,
             looks.unapproved,
-            Attempts(store, settings, prefect).look,
+            Attempts(store, settings, prefect, steady).look,
             Runs(store, prefect).look,
             Missing(store, settings, steady).look,
             looks.orders,

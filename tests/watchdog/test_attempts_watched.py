@@ -13,7 +13,7 @@ from paramedic.settings import Settings
 from paramedic.store import Store, approvals, attempts, claims, lifecycle
 from paramedic.store.attempts import Attempt
 from paramedic.store.claims import Claim
-from paramedic.watchdog.attempts import AttemptProgress, AttemptVerdict, Suspect, judge, suspect
+from paramedic.watchdog.attempts import AttemptProgress, Attempts, AttemptVerdict, Suspect, judge, suspect
 from paramedic.watchdog.prefect_status import GONE, PrefectStatus
 
 pytestmark = pytest.mark.real
@@ -263,6 +263,22 @@ def test_a_prefect_that_is_silent_is_waited_for_and_then_a_person_has_it(harness
     harness.after(10)
     assert harness.now(incident).state is State.HANDED_OVER
     assert "Prefect does not say what became of it" in (harness.now(incident).because or "")
+
+
+def test_after_hours_in_which_nothing_ran_prefect_has_the_time_to_start_too(harness: Harness) -> None:
+    """The machine was off: the run's silence is hours long, that of Prefect to this watchdog has just begun."""
+    incident, _ = holding(harness.store)
+    harness.outside.silent.add("api")
+    harness.clock.advance(timedelta(hours=5))
+    steady, settings = harness.clock.steady, harness.watchdog._settings
+    started = Attempts(harness.store, settings, PrefectStatus(settings), steady)
+    started.look()
+    harness.clock.advance(settings.silent_after)
+    started.look()
+    assert harness.attempts(incident) == ["open"]
+    harness.clock.advance(timedelta(seconds=1))
+    started.look()
+    assert harness.now(incident).state is State.HANDED_OVER
 
 
 def test_a_run_that_moves_while_prefect_is_asked_is_left_alone(

@@ -15,6 +15,14 @@ class PermanentError(Exception):
     """Another try changes nothing: a bad setting, a missing program, a denied login."""
 
 
+class Unreachable(TemporaryError):
+    """The target's host does not answer, so nothing of it can be asked: it may be down, or only the way to it."""
+
+
+class NotLetIn(PermanentError):
+    """We are not let in at the target's host (another host key, a refused login, no key), so nothing of it can be asked."""
+
+
 class CannotSee(PermanentError):
     """The target's health could not be seen for the allowed time: no change is begun, and no cure is believed (P11)."""
 
@@ -59,5 +67,18 @@ class TargetChanged(Refused):
     """The target is no longer the instance that was judged: its supervisor was faster. Look again before anything else."""
 
 
+class HostNotReached(CannotSee):
+    """The target's host was not reached for the allowed time: what is known of it otherwise is kept, and a person decides."""
+
+
 class OutcomeUnknown(Exception):
     """The change was sent, and its outcome is unknown: never repeat it blindly (design P4)."""
+
+
+def is_out_of_reach(error: BaseException | None) -> bool:
+    """Whether the error, or what it came from, says that the target's host is not reached."""
+    while error is not None:
+        if isinstance(error, Unreachable | NotLetIn):
+            return True
+        error = error.__cause__
+    return False

@@ -26,14 +26,14 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
     """Gather the runbook's evidence and the values of its breached checks into the store, before the first change.
 
     All kinds are gathered side by side, in `evidence_within` (5 s). A piece that is not available says why, and the last one
-    what could not be seen, with what would have shown it. Returns the pieces, for `resolved` and `hand_over`. Raises
-    StoreUnavailable.
+    what could not be seen, with what would have shown it. Where the target's host is not reached, what is known of it otherwise
+    comes first. Returns the pieces, for `resolved` and `hand_over`. Raises StoreUnavailable.
     """
     run = current_run()
     looks = gather(run.target, runbook.evidence, since=_began(run), patience=run.settings.evidence_within)
     charts = values(run)
     seen = [Evidence("values", utc_now(), bounded(redact(chart.text()))) for chart in charts]
-    seen = [*pieces(looks), *seen]
+    seen = [*([] if run.of_its_host is None else [run.of_its_host]), *pieces(looks), *seen]
     names = ", ".join(piece.kind for piece in seen if piece.kind != NOT_SEEN)
     partly = ", ".join(look.kind for look in looks if look.unseen)
     with run.store.record() as tx:

@@ -22,7 +22,7 @@ def recovered(incident: Incident) -> Outcome:
     Raises GivenUp where another attempt has the incident, StoreUnavailable.
     """
     run = current_run()
-    outcome = Outcome(Ending.RECOVERED, "seen well before anything was done")
+    outcome = Outcome(Ending.RECOVERED, f"seen well before anything was done{run.seen_by}")
     with run.store.record() as tx:
         if run.still_ours(tx).state is State.WORKING:
             lifecycle.resolve(tx, incident.number, outcome, actor=run.holder)

@@ -25,6 +25,7 @@ from paramedic.change.ladder import rungs_left, undo_for
 from paramedic.change.run import ACT_WITHIN, Cancelled, GivenUp, PlaybookRun, Proposed
 from paramedic.errors import (
     CannotSee,
+    HostNotReached,
     PermanentError,
     Refused,
     StopAfterChange,
@@ -47,6 +48,7 @@ from tasks import run_cache
 from tasks.act import undo
 from tasks.answers import name_of
 from tasks.current_run import working_on
+from tasks.diagnose import gather_evidence
 from tasks.escalate import hand_over
 from tasks.nothing_to_do import nothing_to_do
 from tasks.notify import resolved
@@ -230,6 +232,8 @@ def _played(story: Story, run: PlaybookRun) -> Outcome:
             return _settle(run, before) or _ended(story(run.incident, run.runbook))
     except StopAfterChange as error:
         return _stopped(run, error)
+    except HostNotReached as error:  # what can be seen of it without its host is kept all the same
+        return hand_over(run.incident, because=str(error), evidence=gather_evidence(run.incident, run.runbook))
 
 
 def _stopped(run: PlaybookRun, stop: StopAfterChange) -> Outcome:

@@ -6,7 +6,7 @@ from typing import Any
 
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.withdrawal import stricter
-from paramedic.change import figures
+from paramedic.change import figures, reach
 from paramedic.change.elsewhere import Elsewhere, broken_since, named
 from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
@@ -16,7 +16,7 @@ from paramedic.errors import BrokeElsewhere, CannotSee, MadeWorse
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
-from paramedic.remediation.health import Sight
+from paramedic.remediation.health import Health, Sight
 from paramedic.store import incidents
 from tasks.answers import Answer, yes_or_no
 from tasks.current_run import current_run
@@ -47,6 +47,7 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     last = Sight.FAILING  # what that sample was
     seen = SeenLog(run.say)
     run.say(f"looks whether it stays well for {spoken(verify.stable)}, for {spoken(verify.within)} at most")
+    health = Health(last, why)
     while boottime() < ends_at:
         run.go_on()
         taken_at = boottime()
@@ -61,6 +62,7 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
         time.sleep(pause)
     if last is Sight.UNKNOWN:
         words = f"for {spoken(verify.within)} we could not see whether {incident.target} is well: {why}"
+        words += f"; {reach.look_around(run, health).words}" if health.second is not None else ""
         _append_to_timeline(incident, what="verification.blind", reason=words, seen=why)
         keep_what_is_seen(run, why)
         raise CannotSee(f"{words}. No other remedy is tried")

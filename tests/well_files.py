@@ -220,6 +220,8 @@ def hosts(
         }
         spellings = st.lists(st.sampled_from([f"{name}:9100", f"also-{number}"]), unique=True)
         also = some(draw, {"also": spellings.map(lambda names: Said(names, tuple(names)))})
+        if number:
+            also |= some(draw, {"seen_from": st.just(Said([remote[0]], (remote[0],)))})
         listed[name] = {"ssh": ssh | draw(st.sampled_from(logins)) | some(draw, keys)} | also
     listed |= {name: {"local": True} for name in local}
     return {name: listed[name] for name in draw(st.permutations(list(listed)))}

@@ -108,6 +108,9 @@ class ListedHost(BaseModel):
     ssh: _Ssh | None = Field(default=None, description="it is reached by SSH")
     kubernetes: _Kubernetes | None = Field(default=None, description="it is a cluster, asked by its Kubernetes API")
     also: list[Spelling] = Field(default=[], description="what else alerts call it: web-7:9100")
+    seen_from: list[HostName] = Field(
+        default=[], description="hosts of `hosts` that are asked whether they reach it when we do not: [web-2, web-3]"
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -126,12 +129,13 @@ def made_of(listed: Mapping[str, ListedHost], written: Collection[str]) -> tuple
     `written`: the names of all, also of those that cannot be read.
     """
     faults = [fault for name in listed for fault in _jump_faults(name, listed, written)]
+    views = [fault for name in listed for fault in _view_faults(name, listed, written)]
     wrong = {name for name, *_ in faults}
     hosts: dict[str, Host] = {}
     for name in listed:
         if all(each in listed and each not in wrong for each in _way(name, listed)):
             _make(name, listed, hosts)
-    return hosts, faults
+    return hosts, faults + views
 
 
 def _make(name: str, listed: Mapping[str, ListedHost], hosts: dict[str, Host]) -> Host:
@@ -141,6 +145,7 @@ def _make(name: str, listed: Mapping[str, ListedHost], hosts: dict[str, Host]) -
             name,
             ssh=None if ssh is None else _access(ssh, listed, hosts),
             kubernetes=None if kubernetes is None else KubernetesAccess(kubernetes.kubeconfig, kubernetes.context),
+            seen_from=tuple(listed[name].seen_from),
         )
     return hosts[name]
 
@@ -172,6 +177,25 @@ def _jump_faults(name: str, listed: Mapping[str, ListedHost], written: Collectio
         yield name, at, f"{jump} is not reached by SSH", "leave `jump` out: this machine needs no host to jump from"
     elif name in (way := _way(name, listed))[1:]:
         yield name, at, f"the way to {name} leads back to it: {' → '.join(way)}", "a way to a host has an end"
+
+
+def _view_faults(name: str, listed: Mapping[str, ListedHost], written: Collection[str]) -> Iterator[Fault]:
+    """What is wrong with those that are to be asked for the host's sake: only another machine with a way of its own sees more."""
+    viewers = listed[name].seen_from
+    at = ("seen_from",)
+    if viewers and listed[name].ssh is None:
+        yield name, at, f"{name} is not reached by SSH", "leave `seen_from` out: it is for hosts that we may not reach"
+        return
+    for viewer in viewers:
+        if viewer not in written:
+            yield name, at, f"`hosts` lists no {viewer!r:.80}", f"it lists: {', '.join(written)}"
+        elif viewers.count(viewer) > 1:
+            yield name, at, f"{viewer} is named twice", "each has one voice"
+            return
+        elif viewer in listed and listed[viewer].ssh is None:
+            yield name, at, f"{viewer} is not reached by SSH", "name hosts that are: what is seen from here we know"
+        elif viewer in listed and name in _way(viewer, listed):
+            yield name, at, f"the way to {viewer} leads through {name}", "name hosts that are reached without it"
 
 
 def _jump(name: str, listed: Mapping[str, ListedHost]) -> str | None:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from paramedic.change.run import PlaybookRun
 from paramedic.checks.check import Check, CheckAtTarget, Sample
 from paramedic.checks.threshold import Threshold
 from paramedic.doors import reading
-from paramedic.errors import PermanentError, TemporaryError
+from paramedic.errors import PermanentError, TemporaryError, is_out_of_reach
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.target import Identity, Target
@@ -24,11 +25,18 @@ _BY_CHANCE = 0.05
 
 
 def measure(run: PlaybookRun) -> Health:
-    """Well only if all conditions were seen to hold; unknown if the supervisor or every control probe does not answer."""
+    """Well only if all conditions were seen to hold; unknown if the supervisor or every control probe does not answer.
+
+    Where the target's host is not reached it is unknown, and `second` of it has what its health address shows instead.
+    """
     with run.store.read() as tx:
         if mass_failure.current(tx) == mass_failure.BLIND:
             return Health(Sight.UNKNOWN, mass_failure.BLIND)
-    return _process(run) or _address(run) or _checked(run)
+    owner = _process(run)
+    if owner is not None and owner.second is not None:
+        other = _by_a_second_way(run)
+        return Health(Sight.UNKNOWN, f"{owner.why}; by a second way: {other.why}", second=other.sight)
+    return owner or _address(run) or _checked(run)
 
 
 def of_its_owner(target: Target) -> Identity | Health:
@@ -36,7 +44,8 @@ def of_its_owner(target: Target) -> Identity | Health:
     try:
         identity = reading.reader(target).identity()
     except (TemporaryError, PermanentError) as error:
-        return Health(Sight.UNKNOWN, f"its {target.kind} does not say how it is: {error}")
+        second = Sight.UNKNOWN if is_out_of_reach(error) else None
+        return Health(Sight.UNKNOWN, f"its {target.kind} does not say how it is: {error}", second=second)
     if identity.unclear:
         return Health(Sight.UNKNOWN, f"its {target.kind} does not know how it is: {identity.state}")
     if not reading.running(target, identity):
@@ -69,6 +78,39 @@ def _process(run: PlaybookRun) -> Health | None:
         return Health(Sight.UNKNOWN, f"its memory cannot be read: {error}")
     if resident >= limit:
         return Health(Sight.FAILING, f"resident memory {resident:,} B, and the limit is {limit:,} B")
+    return None
+
+
+def _by_a_second_way(run: PlaybookRun) -> Health:
+    """What can be seen without the target's host. Well only where every condition is seen, and the target itself answers."""
+    target = run.target
+    if target.health is None:
+        return Health(Sight.UNKNOWN, "services.yaml names no health address for it")
+    try:
+        probe = reading.probe(target.health, run.settings.probe_timeout)
+    except PermanentError as error:
+        return Health(Sight.UNKNOWN, f"its health address: {error}")
+    answer = f"its health address: {probe.why}"
+    if probe.sight is not Sight.WELL:
+        return Health(probe.sight, answer)
+    if (found := _checked(run)).sight is not Sight.WELL:
+        return Health(found.sight, f"{answer}; {found.why}")
+    if (why := _not_the_targets_own(run, probe.timing.address if probe.timing is not None else "")) is not None:
+        return Health(Sight.UNKNOWN, f"{answer}, {why}")
+    return Health(Sight.WELL, answer)
+
+
+def _not_the_targets_own(run: PlaybookRun, answered_by: str) -> str | None:
+    """Why a good answer of the health address does not say that the target is well; None where it does."""
+    target = run.target
+    if not reading.is_a_program(target):
+        return f"which says little of a {target.kind}"
+    if run.runbook.verify.memory_below is not None:
+        return "and its memory cannot be read"
+    access = target.machine.ssh if target.machine is not None else None
+    named = urlsplit(target.health or "").hostname
+    if access is None or access.address.lower() not in (named, answered_by):
+        return f"and that is not the address of {target.host}: another machine may answer there"
     return None
 
 

@@ -10,6 +10,7 @@ from paramedic.catalog.runbook import Runbook
 from paramedic.change.claim_keeper import ClaimKeeper
 from paramedic.checks.check import Sample
 from paramedic.errors import Refused
+from paramedic.incidents.evidence import Evidence
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import boottime
 from paramedic.paging import Pager
@@ -74,6 +75,10 @@ class PlaybookRun:
         default=None, init=False
     )  # bytes that the target held at the last look, where it was asked
     besides: str = field(default="", init=False)  # what people hear beside that it helped
+    of_its_host: Evidence | None = field(
+        default=None, init=False
+    )  # what is known of the target's host, where it is not reached
+    seen_by: str = field(default="", init=False)  # the second way by which it was seen well, in words
     own: Runbook = field(init=False)  # as the incident began with it; `runbook` may ask for more proof
 
     def __post_init__(self) -> None:

@@ -32,6 +32,7 @@ def keep_what_is_seen(run: PlaybookRun, answer: str) -> None:
     What cannot be read within PATIENCE is left out. Never raises: whatever becomes of the look changes nothing.
     """
     seen = [Evidence("answer after the change", utc_now(), redact(answer)), *_looks(run)]
+    seen += [run.of_its_host] if run.of_its_host is not None else []
     try:
         with run.store.record() as tx:
             for piece in seen:

@@ -21,6 +21,8 @@ from paramedic.kinds.remedy_names import RENEWING
 from paramedic.kinds.transport import Mark, MarkState
 from paramedic.machine.clock import utc_now
 from paramedic.machine.open_transaction import must_be_closed
+from paramedic.remediation.host import Host
+from paramedic.remediation.reach import View
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Identity, Target
 
@@ -342,6 +344,20 @@ def probe(url: str, timeout: timedelta) -> "Probe":
     from paramedic.transports import http_probe
 
     return http_probe.probe(url, timeout)
+
+
+def is_a_program(target: Target) -> bool:
+    """Whether the target is one program that runs, as whose answer that of its health address may be taken."""
+    kind = kind_of(target)
+    return hasattr(kind, "process_id") or getattr(kind, "IS_A_PROGRAM", False) is True
+
+
+def seen_from(viewer: Host | None, to: Sequence[tuple[str, int]], deadline: float) -> View:
+    """Whether another host (None: this machine) gets an answer at these addresses; see `paramedic.transports.ssh_view`."""
+    must_be_closed("a host is asked for its view")
+    from paramedic.transports import ssh_view  # paramiko: only who has such a host loads it
+
+    return ssh_view.from_here(to, deadline) if viewer is None else ssh_view.view(viewer, to, deadline)
 
 
 def connect(host: str, port: int, timeout: timedelta) -> "Connection":

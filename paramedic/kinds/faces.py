@@ -109,6 +109,9 @@ class TargetKind(Protocol):
     remedy) -> timedelta`, where a remedy of its own takes longer than other changes may; and `ASKED: Mapping[str,
     type[BaseModel]]`, for remedies that a runbook writes `NAME: {…}`: the frozen model of that.
 
+    `IS_A_PROGRAM = True` says that a target is one program, as one with `process_id` is: while its host is not reached, an answer
+    of its health address counts as its own (docs/hosts.md).
+
     `REACHED_BY = "kubernetes"` says that its targets are workloads of a cluster, on hosts with `kubernetes: {…}`; lint refuses
     them elsewhere, and kinds without it there. Its transport leads to the API server (`paramedic.kinds.cluster`).
 

@@ -37,6 +37,7 @@ _IN_WORDS = {
     "incident.reopened": "opened again",
     "incident.resolved": "resolved",
     "incident.retried": "tried again",
+    "host.unreached": "its host was not reached",
     "incident.measured_again": "measured again",
     "incident.rose": "worse",
     "incident.taken_over": "taken over",

@@ -18,3 +18,5 @@ class Health:
 
     sight: Sight
     why: str
+    #: What a second way shows while the target's host is not reached; None: it is. It begins no change and proves no cure.
+    second: Sight | None = None

@@ -1,6 +1,6 @@
 """Hosts: the machines and clusters that targets run on, and how each is reached. services.yaml lists them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,9 @@ class Host:
     name: str
     ssh: SshAccess | None = None
     kubernetes: KubernetesAccess | None = None
+    seen_from: tuple[str, ...] = field(
+        default=(), compare=False
+    )  # the hosts that are asked for it when it is not reached
 
     @property
     def way(self) -> "tuple[Host, ...]":

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import httpx
 
-from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
+from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError, Unreachable
 from paramedic.kinds.cluster import Reply
 from paramedic.kinds.repository import RepositoryAccess
 from paramedic.kinds.transport import KEPT, Command, Connection, Ended, Folder, Processes, TcpPort, UnixSocket
@@ -95,7 +95,7 @@ class Kubernetes:
                 raise PermanentError(
                     f"the API server of {name} shows a certificate that is not valid: {fault}"
                 ) from error
-            raise TemporaryError(f"the API server of {name} is not reached: {_words(error)}") from error
+            raise Unreachable(f"the API server of {name} is not reached: {_words(error)}") from error
         except httpx.HTTPError as error:
             if changes:
                 raise OutcomeUnknown(f"a change was sent to {name}, and its answer is lost: {_words(error)}") from error

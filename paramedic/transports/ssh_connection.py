@@ -8,14 +8,15 @@ from contextlib import contextmanager
 
 import paramiko
 
-from paramedic.errors import PermanentError, TemporaryError
+from paramedic.errors import NotLetIn, PermanentError, TemporaryError, Unreachable
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.host import Host, SshAccess
+from paramedic.remediation.reach import NO_ANSWER
 from paramedic.text.sanitize import one_line
 from paramedic.transports.ssh_known_hosts import KnownHosts
 from paramedic.transports.ssh_login import Login, logins
-from paramedic.transports.ssh_paramiko import SshTransport, close_quietly, tcp_line
+from paramedic.transports.ssh_paramiko import CONNECT_FAILED, SshTransport, close_quietly, tcp_line
 
 #: So long a new connection may take, from the first byte to the login. Seconds.
 _CONNECT_SECONDS = 10.0
@@ -44,7 +45,7 @@ class SshConnection:
         self._transport: SshTransport | None = None
         self._retired: list[SshTransport] = []
         self._login: Login | None = None
-        self._failure: tuple[float, TemporaryError | PermanentError] | None = None
+        self._failure: tuple[float, Unreachable | NotLetIn] | None = None
         self._sessions = threading.BoundedSemaphore(_SESSIONS)
 
     @property
@@ -104,6 +105,25 @@ class SshConnection:
                 if is_new or boottime() >= deadline:
                     raise self._unreachable(error) from error
 
+    def reaches(self, to: tuple[str, int], deadline: float) -> str | None:
+        """Why the host does not get a TCP connection to the address by `deadline`, in the words of its sshd; None where it does.
+
+        Unlike `opened` it takes no silence for a dead connection: it is the address that is asked. Raises as `opened`.
+        """
+        transport, _ = self._live(deadline)
+        try:
+            channel = transport.open_port(to, max(deadline - boottime(), 0.01))
+        except paramiko.ChannelException as error:
+            if error.code != CONNECT_FAILED:
+                raise ConnectionRefusedError(f"{self.host.name} opens no channel: {one_line(error.text)}") from error
+            return one_line(error.text)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            if not transport.is_active():
+                raise self._unreachable(error) from error
+            return NO_ANSWER
+        close_quietly(channel)
+        return None
+
     def drop(self, transport: SshTransport | None = None) -> None:
         """Use the connection no more, if it is still this one: it does not answer, or not in time.
 
@@ -136,7 +156,7 @@ class SshConnection:
         """The connection, and whether it was made just now. Who waited while another thread failed shares its failure."""
         asked_at = boottime()
         if not self._lock.acquire(timeout=max(deadline - asked_at, 0)):
-            raise TemporaryError(f"{self.host} could not be reached in time")
+            raise Unreachable(f"{self.host} could not be reached in time")
         try:
             self._swept()
             if self._transport is not None and self._transport.is_active():
@@ -146,8 +166,9 @@ class SshConnection:
             try:
                 self._transport = self._connected(min(deadline, boottime() + _CONNECT_SECONDS))
             except (TemporaryError, PermanentError) as error:
-                self._failure = (boottime(), error)
-                raise
+                failure = _not_reached(error)
+                self._failure = (boottime(), failure)
+                raise failure from error
             return self._transport, True
         finally:
             self._lock.release()
@@ -215,14 +236,18 @@ class SshConnection:
             "sshd does not trust that file"
         )
 
-    def _unreachable(self, error: Exception) -> TemporaryError:
+    def _unreachable(self, error: Exception) -> Unreachable:
         why = one_line(str(error)) or type(error).__name__
         if why.startswith(_NO_BANNER):
             why = "what listens there took the connection and said nothing: its sshd hangs or has too many logins, or is none"
-        return TemporaryError(f"{self.host} cannot be reached: {why}")
+        return Unreachable(f"{self.host} cannot be reached: {why}")
 
 
-def _again(error: TemporaryError | PermanentError) -> TemporaryError | PermanentError:
+def _not_reached(error: TemporaryError | PermanentError) -> Unreachable | NotLetIn:
+    return (Unreachable if isinstance(error, TemporaryError) else NotLetIn)(str(error))
+
+
+def _again(error: Unreachable | NotLetIn) -> Unreachable | NotLetIn:
     return type(error)(str(error))
 
 

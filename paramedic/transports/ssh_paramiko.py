@@ -25,6 +25,9 @@ from paramedic.machine.clock import boottime
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # what fails is told by whoever asked, in words
 
+#: The reason of a channel that is not opened because the host got no connection itself (RFC 4254, 5.1).
+CONNECT_FAILED = 2
+
 #: So often a warm connection shows that it is alive. Seconds.
 _KEEPALIVE_SECONDS = 15
 
@@ -120,13 +123,14 @@ class SshTransport(paramiko.Transport):
 
     def _parse_channel_open_failure(self, message: Message) -> None:
         """Tell the refusal to the thread that it answers, and to no other: paramiko's thread calls this."""
-        number, reason = message.get_int(), message.get_int()
+        number, reason, words = message.get_int(), message.get_int(), message.get_text()
         with self.lock:
             answer = self.channel_events.pop(number, None)
             if not isinstance(answer, _Answer):
                 return  # nobody waits for it
             self._channels.delete(number)  # type: ignore[attr-defined]
-            answer.refusal = paramiko.ChannelException(reason, CONNECTION_FAILED_CODE.get(reason, "(unknown code)"))
+            said = words if reason == CONNECT_FAILED else CONNECTION_FAILED_CODE.get(reason, "(unknown code)")
+            answer.refusal = paramiko.ChannelException(reason, said or CONNECTION_FAILED_CODE[CONNECT_FAILED])
             answer.set()
 
 

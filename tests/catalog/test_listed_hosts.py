@@ -24,6 +24,7 @@ hosts:
       known_hosts: /etc/paramedic/known_hosts
       sudo: true
       jump: gate
+    seen_from: [gate]
 services:
   tracking-api:
     targets:
@@ -59,6 +60,7 @@ def test_a_target_carries_how_its_host_is_reached() -> None:
     )
     assert [target.machine for target in services] == [Host("web-7", access), Host("web-1")]
     assert [target.elsewhere for target in services] == [True, False]
+    assert services.hosts["web-7"].seen_from == ("gate",)
     assert services.hosts["web-7"].way == (gate, Host("web-7", access))
     assert str(services.hosts["web-7"]) == "web-7, by SSH as paramedic at 10.0.0.7:22"
 
@@ -153,6 +155,21 @@ def test_a_host_that_is_not_listed_is_refused_where_some_are() -> None:
         ("web-1: {ssh: {address: a, user: u, key: /k, jump: gate}}", "`hosts` lists no 'gate'; it lists: web-1"),
         ("web-1: {ssh: {address: a, user: u, key: /k, jump: web-1}}", "leads back to it: web-1 → web-1"),
         ("web-1: {ssh: {address: a, user: u, key: /k, jump: b}}\nb: {local: true}", "b is not reached by SSH"),
+        (
+            "web-1: {local: true, seen_from: [b]}\nb: {ssh: {address: a, user: u, key: /k}}",
+            "web-1 is not reached by SSH",
+        ),
+        ("web-1: {ssh: {address: a, user: u, key: /k}, seen_from: [b]}\nb: {local: true}", "b is not reached by SSH"),
+        ("web-1: {ssh: {address: a, user: u, key: /k}, seen_from: [b]}", "`hosts` lists no 'b'; it lists: web-1"),
+        ("web-1: {ssh: {address: a, user: u, key: /k}, seen_from: [web-1]}", "the way to web-1 leads through web-1"),
+        (
+            "web-1: {ssh: {address: a, user: u, key: /k}, seen_from: [b]}\nb: {ssh: {address: b, user: u, key: /k, jump: web-1}}",
+            "the way to b leads through web-1",
+        ),
+        (
+            "web-1: {ssh: {address: a, user: u, key: /k}, seen_from: [b, b]}\nb: {ssh: {address: b, user: u, key: /k}}",
+            "b is named twice",
+        ),
         ("web-1: {kubernetes: {}}", "write exactly one of `kubeconfig: /FILE` and `in_cluster: true`"),
         ("web-1: {kubernetes: {kubeconfig: /k, in_cluster: true}}", "write exactly one of `kubeconfig: /FILE`"),
         ("web-1: {kubernetes: {in_cluster: true, context: a}}", "a `context` belongs to a `kubeconfig`"),

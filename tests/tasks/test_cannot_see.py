@@ -1,6 +1,7 @@
 """What cannot be seen starts no cure and verifies none: it is looked at again, and then a person gets it, with the reason."""
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -10,15 +11,18 @@ import pytest
 from fake_service import Service, service, target
 from playbook_runs import opened_by, playbook_run, shop_down
 
+from paramedic.change import look
 from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
+from paramedic.demo.world import free_port
 from paramedic.doors import reading
-from paramedic.errors import CannotSee, PermanentError, TemporaryError
+from paramedic.errors import CannotSee, HostNotReached, NotLetIn, PermanentError, TemporaryError, Unreachable
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.health import Health, Sight
+from paramedic.remediation.host import Host, SshAccess
 from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
-from paramedic.store import Store, trail
+from paramedic.store import Store, acts, evidence, trail
 from tasks import detect, verify
 from tasks.current_run import working_on
 from tasks.detect import still_failing
@@ -78,6 +82,7 @@ BLIND: dict[str, Callable[[PlaybookRun, Owner, Service], None]] = {
     "redirect": lambda _w, _o, service: setattr(service, "status", 302),
     "owner-away": lambda _w, owner, _s: setattr(owner, "says", TemporaryError("supervisord does not answer")),
     "owner-denies": lambda _w, owner, _s: setattr(owner, "says", PermanentError("permission denied")),
+    "host-away": lambda _w, owner, _s: setattr(owner, "says", Unreachable("web-1 cannot be reached")),
     "owner-unsure": lambda _w, owner, _s: setattr(owner, "says", process_identity(None, None, "UNKNOWN")),
 }
 
@@ -138,3 +143,78 @@ def test_a_blind_moment_begins_the_stretch_anew(work: PlaybookRun, monkeypatch: 
     with pytest.raises(CannotSee):
         _healthy(work)
     assert Sight.WELL in looks
+
+
+def _behind_its_ssh(work: PlaybookRun, owner: Owner, error: Exception) -> None:
+    """Its host is another one, at the address of its service, and is not reached."""
+    owner.says = error
+    access = SshAccess("127.0.0.1", "u", free_port(), key="/k")
+    work.target = replace(work.target, machine=Host(work.target.host, access))
+
+
+@pytest.mark.parametrize("error", [Unreachable("it is away"), NotLetIn("another host key")])
+def test_a_host_that_is_not_reached_is_unknown_and_a_second_way_is_told_beside_it(
+    work: PlaybookRun, owner: Owner, service: Service, error: Exception
+) -> None:
+    _behind_its_ssh(work, owner, error)
+    for status, shows in ((200, Sight.WELL), (503, Sight.FAILING), (401, Sight.UNKNOWN)):
+        service.status = status
+        seen = measure(work)
+        assert (seen.sight, seen.second) == (Sight.UNKNOWN, shows)
+        assert f"{error}; by a second way: its health address: answered {status}" in seen.why
+    owner.says = TemporaryError("wrapped")
+    owner.says.__cause__ = error
+    assert measure(work).second is Sight.UNKNOWN, "the owner's words hide no reason"
+
+
+def test_where_memory_is_a_condition_or_the_target_is_no_program_a_second_way_shows_no_health(
+    work: PlaybookRun, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _behind_its_ssh(work, owner, Unreachable("it is away"))
+    assert measure(work).second is Sight.WELL
+    runbook = work.runbook
+    work.runbook = replace(runbook, verify=replace(runbook.verify, memory_below=1))
+    assert measure(work).second is Sight.UNKNOWN
+    work.runbook, work.target = runbook, replace(work.target, kind="machine")
+    assert measure(work).second is Sight.UNKNOWN
+    work.target = replace(work.target, kind="container")
+    assert measure(work).second is Sight.WELL
+    monkeypatch.setattr(look, "_checked", lambda _: Health(Sight.UNKNOWN, "a check sees nothing"))
+    assert measure(work).second is Sight.UNKNOWN
+
+
+def test_by_a_second_way_nothing_that_was_changed_has_recovered(
+    work: PlaybookRun, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _behind_its_ssh(work, owner, Unreachable("it is away"))
+    assert not _failing(work)
+    assert ", by a second way: " in work.seen_by
+    monkeypatch.setattr(acts, "since_begun", lambda *_: ["a restart"])
+    with pytest.raises(HostNotReached, match="nothing was done"):
+        _failing(work)
+
+
+def test_by_a_second_way_one_good_look_or_one_among_bad_ones_is_no_recovery(
+    work: PlaybookRun, owner: Owner, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _behind_its_ssh(work, owner, Unreachable("it is away"))
+    service.status = 503
+    threading.Timer(0.1, lambda: setattr(service, "status", 200)).start()
+    with pytest.raises(HostNotReached):
+        _failing(work)
+    assert service.status == 200
+    monkeypatch.setattr(detect, "_PATIENCE", timedelta(0))
+    with pytest.raises(HostNotReached):
+        _failing(work)
+
+
+def test_a_verification_whose_host_is_not_reached_says_what_others_see_of_it(
+    work: PlaybookRun, owner: Owner, service: Service, store: Store
+) -> None:
+    _behind_its_ssh(work, owner, Unreachable("it is away"))
+    with pytest.raises(CannotSee, match="the host web-1 is not down: it answers, .*No other remedy is tried"):
+        _healthy(work)
+    with store.read() as tx:
+        assert "host.unreached" in [entry.what for entry in trail.entries(tx)]
+        assert "reach" in [piece["kind"] for piece in evidence.of(tx, work.incident.number)]
+    assert service.status == 200, "a second way verifies nothing"

@@ -118,6 +118,8 @@ def test_each_value_of_a_host_reaches_the_code_that_uses_it(
     for name in (*REMOTE, *LOCAL):  # who jumps comes after the one that leads there
         if "also" in listed[name]:
             seen[name, "also"] = services.names_of(name)[1:]
+        if services.hosts[name].seen_from:
+            seen[name, "seen_from"] = services.hosts[name].seen_from
         way = transport(next(target for target in services if target.host == name))
         if isinstance(way, Local):
             seen[name, "local"] = True

@@ -54,6 +54,7 @@ LABEL = "container"
 REMEDIES = ("restart", "stop_and_start")
 #: What it ran before nobody keeps but Paramedic, which looks at it and notes it.
 RELEASES_ARE_NOTED = True
+IS_A_PROGRAM = True
 DOCKER = "/var/run/docker.sock"
 
 #: The Engine's words for a container that runs, and for a health check that has nothing against it (`none`: there is none).

@@ -28,7 +28,7 @@ case "$*" in
 *is-system-running*) cat "$f/system";;
 *show*) cat "$f/units";;
 *reboot*) [ ! -e "$f/no" ] || {{ echo 'Call to Reboot failed: Access denied' >&2; exit 1; }}
-echo stopping > "$f/system"; echo >> "$f/reboots";;
+echo stopping > "$f/system"; echo >> "$f/reboots"; [ ! -e "$f/hangs" ] || exec sleep 300;;
 esac
 """
 
@@ -44,7 +44,7 @@ class Stage:
         self.reset()
 
     def reset(self) -> None:
-        for name in ("no", "reboots", "asked"):
+        for name in ("no", "hangs", "reboots", "asked"):
             (self.folder / name).unlink(missing_ok=True)
         self.is_now(FIRST, "running")
 

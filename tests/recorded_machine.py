@@ -97,7 +97,9 @@ class Machine:
         cwd: str | None = None,
         environment: Mapping[str, str] | None = None,
         killed_after: timedelta | None = None,
+        limit: timedelta | None = None,
     ) -> "Program":
+        assert killed_after or limit, "the machine itself ends it"
         return Program(self, tuple(arguments), cwd, dict(environment or {}), killed_after)
 
     def connect(self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False) -> "Supervisord":

@@ -59,7 +59,7 @@ class Machine:
         self.answers: list[str] = []  # what the boot id is read as, before it is right again
         self.says_no = ""
         self.never_boots = False
-        self.cut = False
+        self.cut = self.limited = False
         self.inhibited, self.locked, self.can = "idle", "", "yes"
         self.user = ("root", "0")
         self.by_sudo = False
@@ -93,8 +93,9 @@ class Machine:
         assert "dpkg" in words
         return Ended(0, self.locked, "")
 
-    def command(self, arguments: Sequence[str], *, killed_after: timedelta | None = None) -> "Program":
+    def command(self, arguments: Sequence[str], *, limit: timedelta | None = None) -> "Program":
         assert tuple(arguments) == kind.REBOOT
+        assert limit is not None, "the machine itself ends it"
         return Program(self)
 
 
@@ -119,6 +120,8 @@ class Program:
     def end(self, deadline: float) -> Ended:
         if self.machine.cut:
             raise OutcomeUnknown("the connection to web-7 was cut after the change had begun")
+        if self.machine.limited:
+            return Ended(137, "", "", limited=True)
         return Ended(1, "", self.machine.says_no) if self.machine.says_no else Ended(0, "", "")
 
 

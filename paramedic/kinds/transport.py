@@ -17,6 +17,9 @@ from paramedic.kinds.probing import ProcessUse
 KEPT = 16_384
 MOST_KEPT = 1024 * 1024
 
+#: A machine ends a change so long after its time, if we are not there to do it.
+GUARD = timedelta(seconds=5)
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -26,6 +29,7 @@ class Ended:
     output: str
     errors: str
     lost: bool = False  # the output was, with the connection: that it is empty says nothing
+    limited: bool = False  # the machine ended it, when its time there was over: what it did by then is open
 
 
 class OutOfTime(Exception):
@@ -239,12 +243,15 @@ class Mark:
     state: MarkState
     code: int | None = None  # the exit code of its program, once it ran to its end; 0 proves the change
     where: str = ""  # in words, where it is no program's
+    limited: bool = False  # the machine ended the program, when its time there was over
 
     @property
     def words(self) -> str:
         """What the mark says, for people."""
         if self.where:
             return self.where
+        if self.limited:
+            return f"its mark there says: its time there was over, and it was ended, with exit code {self.code}"
         return f"its mark there says: {self.state}" + ("" if self.code is None else f", with exit code {self.code}")
 
 
@@ -279,13 +286,15 @@ class Transport(Protocol):
         cwd: str | None = None,
         environment: Mapping[str, str] | None = None,
         killed_after: timedelta | None = None,
+        limit: timedelta | None = None,
         sudoers: str | None = None,
     ) -> Command:
         """A program, by a path or a name on PATH, and its arguments: no shell. Beside `environment` it has PATH.
 
         `sudoers`: the arguments as a line of the sudoers has to have them, where no two runs have the same.
-        `killed_after`: the machine itself ends it so long after its start, whatever becomes of us. Raises PermanentError
-        where there is no such program or folder.
+        `killed_after`: the machine itself ends it so long after its start, whatever becomes of us; it is not begun where it
+        may not. `limit`: the same, but for what is done by sudo: that is ended where the sudoers allow us to set a time. Raises
+        PermanentError where there is no such program or folder.
         """
 
     def run(self, arguments: Sequence[str], deadline: float, *, kept: int = KEPT) -> Ended:

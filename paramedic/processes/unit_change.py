@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds import process_target
-from paramedic.kinds.transport import Ended, OutOfTime, Transport
+from paramedic.kinds.transport import GUARD, Ended, OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
 from paramedic.processes import systemctl
@@ -89,7 +89,7 @@ class Changer:
     ) -> Ended:
         """How systemctl ended, which was given the job. Raises as `restart` does before it knows."""
         target = self._target
-        with self._transport.command(systemctl.job(verb, target.name)) as program:
+        with self._transport.command(systemctl.job(verb, target.name), limit=self._total + GUARD) as program:
             properties = self._reader.properties()
             self._check(expected, properties)
             judge(properties)

@@ -122,6 +122,7 @@ class Kubernetes:
         cwd: str | None = None,  # noqa: ARG002
         environment: Mapping[str, str] | None = None,  # noqa: ARG002
         killed_after: timedelta | None = None,  # noqa: ARG002
+        limit: timedelta | None = None,  # noqa: ARG002
         sudoers: str | None = None,  # noqa: ARG002
     ) -> Command:
         """Raises PermanentError: nothing is run in a cluster."""

@@ -43,12 +43,13 @@ class Local:
         cwd: str | None = None,
         environment: Mapping[str, str] | None = None,
         killed_after: timedelta | None = None,
+        limit: timedelta | None = None,
         sudoers: str | None = None,  # noqa: ARG002 - the interface's: no sudo here
     ) -> LocalCommand:
-        """A program in a session of its own; `killed_after` is kept by coreutils' timeout."""
-        whole = (*self._via, *arguments)
-        if killed_after is not None:
-            guard = ("timeout", "--signal=KILL", str(killed_after.total_seconds()))
+        """A program in a session of its own; `killed_after` and `limit` are kept by coreutils' timeout."""
+        whole, after = (*self._via, *arguments), killed_after or limit
+        if after is not None:
+            guard = ("timeout", "--signal=KILL", str(after.total_seconds()))
             whole = (*guard, located(whole[0]), *whole[1:])
         return LocalCommand(whole, cwd=cwd, environment=environment)
 

@@ -63,12 +63,16 @@ class Ssh:
         cwd: str | None = None,
         environment: Mapping[str, str] | None = None,
         killed_after: timedelta | None = None,
+        limit: timedelta | None = None,
         sudoers: str | None = None,
     ) -> SshCommand:
-        """A change by a program, in a session of its own; `killed_after` is kept by the host."""
+        """A change by a program, in a session of its own; `killed_after` and `limit` are kept by the host."""
         must_be_closed("a program is started")
         act = ssh_mark.checked(self._act or f"once-{secrets.token_hex(8)}")
-        change = Change(act, self._lock, tuple(arguments), cwd, dict(environment or {}), killed_after, sudoers)
+        words, variables = tuple(arguments), dict(environment or {})
+        change = Change(
+            act, self._lock, words, cwd, variables, killed_after or limit, killed_after is not None, sudoers
+        )
         return SshCommand(self._connection, change)
 
     def run(self, arguments: Sequence[str], deadline: float, *, kept: int = KEPT) -> Ended:

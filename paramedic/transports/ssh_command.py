@@ -43,18 +43,20 @@ find "$d" -name '*.out' -mtime +1 -delete -o -name '*.err' -mtime +1 -delete -o 
 
 # Printing to us may fail: shells of their own do it, so that SIGPIPE ends nothing else, and errors are said to nobody. The mark
 # is locked for as long as the change is being worked off; both locks are free before its end is said. The outputs are cut in
-# time: no program fills the disk with them.
+# time: no program fills the disk with them. A program that was ended by a signal when its time was over was ended for that.
 _CHANGE = """
 exec 2>/dev/null
 say() { (printf '%s %s\\n' "$token" "$*") || :; }
 umask 077
 m="$d/$act"
+uptime() { read -r up _ < /proc/uptime && echo "${up%.*}"; }
 exec 9>>"$d/lock-$lock" || { say refused its lock cannot be opened; exit 0; }
 flock -n 9 || { say busy; exit 0; }
 (set -C; echo "begun $(cat /proc/sys/kernel/random/boot_id 2>/dev/null)" > "$m") 2>/dev/null || { say refused marked; exit 0; }
 exec 8>>"$m"; flock 8
 [ -z "$folder" ] || cd -- "$folder" || { echo "ended 126" >&8; say refused its folder is gone; exit 0; }
 : > "$m.out"; : > "$m.err"
+began=$(uptime)
 (
 exec 8>&- 9>&- </dev/null >>"$m.out" 2>>"$m.err"
 run_it
@@ -70,6 +72,7 @@ done
 w=$!
 wait "$p"; c=$?
 kill "$w"
+[ -z "$limit" ] || [ "$c" -le 128 ] || [ $(($(uptime) - began)) -lt "$limit" ] || c="$c limit"
 echo "ended $c" >&8
 exec 8>&- 9>&-
 """
@@ -90,7 +93,8 @@ class Change:
     arguments: tuple[str, ...]
     cwd: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
-    killed_after: timedelta | None = None
+    limit: timedelta | None = None  # so long after its start the host ends it
+    is_limited_surely: bool = False  # it is not begun where the host may not
     sudoers: str | None = None  # its arguments in a line of the sudoers, where no two runs have the same
 
 
@@ -107,6 +111,7 @@ class SshCommand:
         self._shell: Shell | None = None
         self._received = b""
         self._process = ""
+        self._sudo_limits = False  # whether sudo lets us say when it ends the program
         self._ready()
 
     def __enter__(self) -> Self:
@@ -154,7 +159,8 @@ class SshCommand:
         except TimeoutError as error:
             self._stop()
             raise OutOfTime(self._last_words(sh)) from error
-        return Ended(int(said.removeprefix("ended ")), _text(output), _text(errors))
+        code, _, how = said.removeprefix("ended ").partition(" ")
+        return Ended(int(code), _text(output), _text(errors), limited=how == "limit")
 
     def _last_words(self, sh: Shell) -> str:
         """What it had printed when it was ended; nothing where that does not come."""
@@ -175,9 +181,7 @@ class SshCommand:
                 f"days={ssh_mark.DAYS}",
                 ssh_mark.FOLDER,
                 _READY,
-                f"sudo -n -l -- {quoted(_split(change.arguments)[1])} >/dev/null 2>&1 || echo 'no sudo'"
-                if self._sudo
-                else "",
+                self._may_sudo() if self._sudo else "",
             ]
         )
         deadline = boottime() + _READY_SECONDS
@@ -189,6 +193,8 @@ class SshCommand:
                     raise PermanentError(f"{self._host} has no program {name!r:.200} that its user may run")
                 case ["no", "folder"]:
                     raise PermanentError(f"there is no folder {change.cwd} on {self._host} to run {program} in")
+                case ["has", "limit"]:
+                    self._sudo_limits = True
                 case ["no", "sudo"]:
                     raise PermanentError(f"{self._host} lacks a line in its sudoers: {self._sudoers(found)}")
                 case ["no", marks]:
@@ -197,6 +203,20 @@ class SshCommand:
                         f"{self._host}: its user cannot write in {one_line(folder)}, where what became of a change is kept"
                     )
 
+    def _may_sudo(self) -> str:
+        """Asks sudo whether it would run the program, and end it in time."""
+        program, seconds = quoted(_split(self._change.arguments)[1]), self._seconds()
+        asked = f"sudo -n -l -- {program}"
+        if seconds is None:
+            return f"{asked} >/dev/null 2>&1 || echo 'no sudo'"
+        otherwise = "echo 'no sudo'" if self._change.is_limited_surely else f"{asked} || echo 'no sudo'"
+        return f"{{ sudo -n -l -T {seconds} -- {program} >/dev/null && echo 'has limit' || {otherwise}; }} 2>/dev/null"
+
+    def _seconds(self) -> str | None:
+        """After how many it is to be ended there."""
+        limit = self._change.limit
+        return None if limit is None else str(max(1, round(limit.total_seconds())))
+
     def _sudoers(self, program: str) -> str:
         ssh = self._connection.host.ssh
         user = ssh.user if ssh is not None else ""
@@ -204,13 +224,14 @@ class SshCommand:
         tags = "NOPASSWD:SETENV:" if self._change.environment else "NOPASSWD:"
         arguments = " ".join(words) if self._change.sudoers is None else self._change.sudoers
         line = f"`{user} ALL=(root) {tags} {program} {arguments}".rstrip() + "`"
-        if self._change.killed_after is not None:
+        if self._change.is_limited_surely:
             line += f" and `Defaults:{user} user_command_timeouts`"
         return line
 
     def _script(self, token: str) -> str:
         change = self._change
         values = {"token": token, "act": change.act, "lock": change.lock, "folder": change.cwd or "", "kept": str(KEPT)}
+        values["limit"] = self._seconds() or ""
         named = " ".join(f"{name}={quoted([value])}" for name, value in values.items())
         exports = "".join(f"export {name}={quoted([value])}\n" for name, value in change.environment.items())
         run_it = f"run_it() {{\n{CLEAN}{exports}exec setsid {quoted(self._words())}\n}}"
@@ -219,13 +240,12 @@ class SshCommand:
     def _words(self) -> list[str]:
         """The program as it is started: `sudo` just before it, and the host's own guard before that."""
         setting, program = _split(self._change.arguments)
-        after = self._change.killed_after
-        seconds = "" if after is None else str(max(1, round(after.total_seconds())))
-        if self._sudo:  # root's program is not ours to end: sudo has a guard of its own
-            guard = ["-T", seconds] if seconds else []
+        seconds = self._seconds()
+        if self._sudo:  # sudo and what it runs are root's, and not ours to end: it has a guard of its own
+            guard = ["-T", seconds] if seconds is not None and self._sudo_limits else []
             kept = [f"--preserve-env={','.join(self._change.environment)}"] if self._change.environment else []
             return [*setting, "sudo", "-n", *guard, *kept, "--", *program]
-        return [*(("timeout", "--signal=KILL", seconds) if seconds else ()), *setting, *program]
+        return [*(("timeout", "--signal=KILL", seconds) if seconds is not None else ()), *setting, *program]
 
     def _line(self, sh: Shell, deadline: float) -> str:
         """The next line that is ours, without the token."""
@@ -270,7 +290,8 @@ class SshCommand:
                 why = str(error)
             else:
                 if mark.state is MarkState.HAPPENED and mark.code is not None:
-                    return Ended(mark.code, "", f"{self._host} was lost for a while, and so was the output", lost=True)
+                    words = f"{self._host} was lost for a while, and so was the output"
+                    return Ended(mark.code, "", words, lost=True, limited=mark.limited)
                 if mark.state is not MarkState.RUNNING:
                     break
             time.sleep(_ASK_SECONDS)

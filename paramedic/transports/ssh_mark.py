@@ -53,9 +53,9 @@ def look(connection: SshConnection, act: str) -> Mark:
         return Mark(MarkState.RUNNING)
     if lines[0] == "refused":
         return Mark(MarkState.DID_NOT)
-    ended = re.fullmatch(r"ended (\d{1,3})", lines[-1])
+    ended = re.fullmatch(r"ended (\d{1,3})( limit)?", lines[-1])
     if ended is not None:
-        return Mark(MarkState.HAPPENED, int(ended[1]))
+        return Mark(MarkState.HAPPENED, int(ended[1]), limited=ended[2] is not None)
     if not lines[0].startswith("begun "):
         raise TemporaryError(f"the mark of {act} on {connection.host.name} cannot be read")
     return Mark(MarkState.CUT)

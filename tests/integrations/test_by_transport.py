@@ -74,3 +74,28 @@ def test_it_asks_by_its_transport(path: Path) -> None:
 )
 def test_what_goes_past_it_is_found(sin: str) -> None:
     assert list(reaching_out(sin)) != []
+
+
+def without_a_limit(text: str) -> list[str]:
+    """The changes by a program that its machine would let run for ever: those that are started have a name."""
+    named = (item for node in ast.walk(ast.parse(text)) if isinstance(node, ast.With) for item in node.items)
+    calls = [item.context_expr for item in named if item.optional_vars is not None]
+    return [
+        ast.unparse(call)
+        for call in calls
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("ransport.command")
+        if not {keyword.arg for keyword in call.keywords} & {"limit", "killed_after"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*modules(), *sorted((ROOT.parent / "processes").glob("*.py"))],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
+def test_every_change_by_a_program_has_a_limit_that_its_machine_keeps(path: Path) -> None:
+    assert without_a_limit(path.read_text(encoding="utf-8")) == []
+
+
+def test_that_test_sees_one_that_has_none() -> None:
+    assert without_a_limit("with self._transport.command(words) as find:\n    find.start()\n") != []

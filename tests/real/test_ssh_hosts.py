@@ -212,11 +212,20 @@ def test_a_stream_to_a_unix_socket_that_may_not_be_forwarded_is_told(require: Ca
                 server.transport().connect(to, soon())
 
 
-def test_killed_after_is_kept_by_the_host_when_we_are_gone(sshd: Sshd, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["killed_after", "limit"])
+def test_a_limit_is_kept_by_the_host_when_we_are_gone_and_its_mark_says_so(
+    sshd: Sshd, tmp_path: Path, how: str
+) -> None:
+    act = f"act-13-{how}"
     with relay(sshd) as way:
-        command = Ssh(sshd.through(way), act="act-13").command(
-            ["sh", "-c", f"echo $$ > {tmp_path}/pid; sleep 300"], killed_after=timedelta(seconds=1)
+        command = Ssh(sshd.through(way), act=act).command(
+            ["sh", "-c", f"echo $$ > {tmp_path}/pid; exec sleep 300"],
+            **{how: timedelta(seconds=1)},  # type: ignore[arg-type]
         )
         command.start()
+        pid = int(until("it runs", lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 20))
         way.close()
-    until("it was ended", lambda: sshd.transport().mark("act-13") == Mark(MarkState.HAPPENED, 137), 20)
+    until("it was ended", lambda: sshd.transport().mark(act) == Mark(MarkState.HAPPENED, 137, limited=True), 20)
+    assert not Path(f"/proc/{pid}").exists()
+    says = "its mark there says: its time there was over, and it was ended, with exit code 137"
+    assert sshd.transport().mark(act).words == says

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,20 @@ def test_an_ordinary_connection_ends_with_ours(sshd: Sshd) -> None:
                 with client:
                     client.settimeout(20)
                     assert client.recv(1) == b""
+
+
+def test_who_is_there_when_the_time_is_over_hears_it_too(sshd: Sshd) -> None:
+    with Ssh(sshd.host(), act="act-14").command(["sleep", "300"], limit=timedelta(seconds=1)) as command:
+        command.start()
+        ended = command.end(soon())
+    assert (ended.code, ended.limited, ended.lost) == (137, True, False)
+
+
+@pytest.mark.parametrize("script", ["kill -KILL $$", "exit 137", "sleep 1.5; exit 3", "true"])
+def test_what_ends_by_itself_is_not_told_as_ended_for_its_time(sshd: Sshd, script: str) -> None:
+    act = f"act-15-{len(script)}"
+    limit = timedelta(seconds=1 if "sleep" not in script else 60)
+    with Ssh(sshd.host(), act=act).command(["sh", "-c", script], limit=limit) as command:
+        command.start()
+        assert not command.end(soon()).limited
+    assert not sshd.transport().mark(act).limited

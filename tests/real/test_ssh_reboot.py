@@ -17,7 +17,7 @@ from whole_machine import FIRST, SECOND, agree
 from paramedic.doors import changing, reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused
 from paramedic.integrations.targets import machine as kind
-from paramedic.kinds.transport import MarkState
+from paramedic.kinds.transport import Mark, MarkState
 from paramedic.remediation.host import Host
 from paramedic.remediation.target import Target
 from paramedic.transports import ssh_connection
@@ -103,6 +103,36 @@ def test_one_that_does_not_come_back_is_unknown_and_its_mark_does_not_say_that_i
     assert mark is not None
     assert mark.state is MarkState.HAPPENED, "systemctl has passed it on: who looks at the boot knows more"
     assert stage.reboots() == 1
+
+
+def test_a_systemctl_that_hangs_is_ended_there_and_the_boot_is_looked_at_all_the_same(
+    stage: Stage, there: Sshd, way: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "_PASSED_ON_SECONDS", 1.0)
+    monkeypatch.setattr(kind, "GUARD", timedelta(seconds=1))
+    (stage.folder / "hangs").touch()
+    of = machine(there.through(way))
+    before = reading.identity(of)
+
+    def go_away() -> None:
+        until("it is told to reboot", stage.told_to_reboot, 30)
+        way.close()  # nobody of ours is there to end it
+
+    outside = threading.Thread(target=go_away)
+    outside.start()
+    with pytest.raises(OutcomeUnknown, match="was told to reboot"):
+        changer(of, "act-reboot-7", timedelta(seconds=4)).reboot(before, agree)
+    outside.join()
+    again = machine(there.host())
+    until("its host has ended it", lambda: _mark(again, "act-reboot-7").state is MarkState.HAPPENED, 20)
+    assert _mark(again, "act-reboot-7").limited
+    assert "its time there was over, and it was ended" in _mark(again, "act-reboot-7").words
+
+
+def _mark(of: Target, act: str) -> Mark:
+    found = reading.mark(of, act, "reboot")
+    assert found is not None
+    return found
 
 
 def test_one_whose_service_does_not_come_back_has_failed(stage: Stage, there: Sshd) -> None:

@@ -263,9 +263,33 @@ def test_what_keeps_the_hosts_user_from_a_roll_back_is_said_with_what_grants_it(
 def test_roots_program_is_ended_by_sudos_own_guard(helper: tuple[Sshd, Path]) -> None:
     server, sudoers = helper
     sudo_user.allow(sudoers, "helper ALL=(root) NOPASSWD: /usr/bin/sleep 300\nDefaults:helper user_command_timeouts\n")
-    with Ssh(server.host(sudo=True)).command(["sleep", "300"], killed_after=timedelta(seconds=1)) as program:
+    for how in ("killed_after", "limit"):
+        with Ssh(server.host(sudo=True)).command(["sleep", "300"], **{how: timedelta(seconds=1)}) as program:
+            program.start()
+            ended = program.end(there_soon())
+            assert ended.code != 0
+            assert ended.limited
+
+
+def test_where_sudo_sets_no_time_a_change_that_needs_one_is_not_begun_and_others_are(
+    helper: tuple[Sshd, Path], tmp_path: Path
+) -> None:
+    server, sudoers = helper
+    sudo_user.allow(sudoers, "helper ALL=(root) NOPASSWD: /usr/bin/sleep 1.5\n")
+    there = Ssh(server.host(sudo=True))
+    with pytest.raises(PermanentError) as no:
+        there.command(["sleep", "1.5"], killed_after=timedelta(seconds=1))
+    assert "`helper ALL=(root) NOPASSWD: /usr/bin/sleep 1.5` and `Defaults:helper user_command_timeouts`" in str(
+        no.value
+    )
+    with there.command(["sleep", "1.5"], limit=timedelta(seconds=1)) as program:
         program.start()
-        assert program.end(there_soon()).code != 0
+        ended = program.end(there_soon())
+        assert (ended.code, ended.limited) == (0, False)
+    with pytest.raises(
+        PermanentError, match=r"lacks a line in its sudoers: `helper ALL=\(root\) NOPASSWD: /usr/bin/sleep 2`"
+    ):
+        there.command(["sleep", "2"], limit=timedelta(seconds=1))
 
 
 def test_who_has_no_right_there_restarts_nothing_there(helper: tuple[Sshd, Path]) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused
+from paramedic.kinds.transport import GUARD, OutOfTime, Transport
 from paramedic.kinds.transport import Command as Program
-from paramedic.kinds.transport import OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Command, Target
@@ -14,9 +14,6 @@ from paramedic.text.sanitize import one_line
 
 #: So much of what the command said is in the words of an error.
 _WORDS = 1_000
-
-#: A guard that outlives us ends the command so long after its time is over, if we are not there to do it.
-_GUARD_SECONDS = 5
 
 _KILLED = (137, -9)
 
@@ -31,8 +28,7 @@ def prepared(
     if absent := [variable for variable in command.environment if variable not in variables]:
         raise PermanentError(f"{_name(target, command)} needs {absent[0]}, which is not set here")
     environment = {variable: variables[variable] for variable in command.environment}
-    guard = within + timedelta(seconds=_GUARD_SECONDS)
-    return transport.command(command.run, cwd=command.cwd, environment=environment, killed_after=guard)
+    return transport.command(command.run, cwd=command.cwd, environment=environment, killed_after=within + GUARD)
 
 
 class Changer:
@@ -82,7 +78,7 @@ class Changer:
                 self._output = error.output.rstrip("\n")
                 raise OutcomeUnknown(f"{name} {self._over}: {_excerpt(error.output)}") from error
         self._output = "\n".join(filter(None, (ended.output.rstrip("\n"), ended.errors.rstrip("\n"))))
-        if ended.code in _KILLED and boottime() >= deadline:  # by the guard, while we stood still
+        if ended.limited or (ended.code in _KILLED and boottime() >= deadline):  # by the guard, while we stood still
             raise OutcomeUnknown(f"{name} {self._over}: {_excerpt(ended.errors or ended.output)}")
         if ended.code != 0:
             raise PermanentError(f"{name} ended with {ended.code}: {_excerpt(ended.errors or ended.output)}")

@@ -21,7 +21,7 @@ from paramedic.kinds.blocked_addresses import (
     words,
 )
 from paramedic.kinds.evidence import ByDeadline, Gathered, Unseen, collected, time_left
-from paramedic.kinds.transport import OutOfTime, Transport
+from paramedic.kinds.transport import GUARD, OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Identity, Target
@@ -200,7 +200,8 @@ class Changer:
             (sets[version].name, of) for version in sets if (of := [one for one in new if one.version == version])
         ]
         allowed = sudoers(family, table, [*self._words.sets.values()])
-        with self._transport.command(creation(family, table, elements, block.time), sudoers=allowed) as nft:
+        words_of_nft = creation(family, table, elements, block.time)
+        with self._transport.command(words_of_nft, limit=self._total + GUARD, sudoers=allowed) as nft:
             last_look()
             if boottime() >= deadline:
                 raise Refused(f"the {spoken(self._total)} for {target.id} were over before anything was blocked")
@@ -212,7 +213,8 @@ class Changer:
                 raise OutcomeUnknown(
                     f"nft was told to block {len(new)} addresses, and has not ended in time"
                 ) from error
-        return self._after(new, len(wanted) - len(new), block.time, None if ended.code == 0 else words(ended))
+        said_no = None if ended.code == 0 or ended.limited else words(ended)
+        return self._after(new, len(wanted) - len(new), block.time, said_no)
 
     def _judged(self, block: Block, asked: Asked) -> list[Network]:
         """The addresses that the alerts name, none twice. Raises Refused for one that may not be blocked."""

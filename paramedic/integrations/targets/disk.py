@@ -17,7 +17,7 @@ from paramedic.kinds.disk_files import Disk, Entry, File, Held, Space, deletion,
 from paramedic.kinds.disk_listing import Listing, account, blind, free_words, listed, to_be_deleted, why_none
 from paramedic.kinds.evidence import ByDeadline, Gathered, megabytes
 from paramedic.kinds.probing import Seen
-from paramedic.kinds.transport import Ended, OutOfTime, Transport
+from paramedic.kinds.transport import GUARD, Ended, OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Identity, Target
@@ -238,7 +238,8 @@ class Changer:
         chosen = before.chosen(self._words.at_most)
         self.output = listed(before, chosen)
         entries = self._words.entries
-        with self._transport.command(deletion(entries, chosen), sudoers=sudoers(entries)) as find:
+        command, limit = deletion(entries, chosen), self._total + GUARD
+        with self._transport.command(command, limit=limit, sudoers=sudoers(entries)) as find:
             last_look()
             if boottime() >= deadline:
                 raise Refused(f"the {spoken(self._total)} for {self._target.id} were over before anything was deleted")

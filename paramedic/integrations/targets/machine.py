@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds.evidence import ByDeadline, Gathered, collected, time_left
 from paramedic.kinds.machine_facts import SPOKEN, Look, Unit, must_return, words, would_stay_down
-from paramedic.kinds.transport import Command, Ended, Mark, OutOfTime, Transport
+from paramedic.kinds.transport import GUARD, Command, Ended, Mark, OutOfTime, Transport
 from paramedic.machine import clock
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
@@ -158,7 +158,7 @@ class Changer:
         systemd said no, or it is back without some of its services. OutcomeUnknown: it was sent, and is not back in time.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()
-        with self._transport.command(REBOOT) as systemctl:
+        with self._transport.command(REBOOT, limit=timedelta(seconds=_PASSED_ON_SECONDS) + GUARD) as systemctl:
             before = self._judged(expected)
             wanted = must_return(before.units, target.words.units, target.words.without)
             last_look()
@@ -206,7 +206,7 @@ class Changer:
             ended = systemctl.end(min(deadline, boottime() + _PASSED_ON_SECONDS))
         except (OutOfTime, OutcomeUnknown, TemporaryError):
             return
-        if ended.code != 0 and self._still_in(boot):
+        if ended.code != 0 and not ended.limited and self._still_in(boot):
             raise PermanentError(f"systemd did not reboot {self._target.id}: {_refusal(ended)}")
 
     def _still_in(self, boot: str) -> bool:

@@ -236,6 +236,13 @@ def test_a_no_of_systemd_is_a_failure_in_its_words() -> None:
         changer(machine).reboot(judged(machine), agree)
 
 
+def test_a_systemctl_that_its_machine_has_ended_in_time_is_no_no_of_systemd() -> None:
+    machine = Machine()
+    machine.limited = machine.never_boots = True
+    with pytest.raises(OutcomeUnknown, match="was told to reboot, and is in no other boot"):
+        changer(machine, SOON).reboot(judged(machine), agree)
+
+
 def test_one_of_another_name_is_not_looked_at() -> None:
     with pytest.raises(PermanentError, match="and this machine is web-7"):
         judged(Machine(), target("web-8"))

@@ -90,7 +90,7 @@ class PidOne:
         for program in ("systemctl", "journalctl", "nsenter", "dbus-daemon", "mount", "timeout"):
             require(program)
         self.folder = folder
-        (folder / "units").mkdir()
+        (folder / "units").mkdir(exist_ok=True)
         (folder / "console").touch()
         with_polkit = (folder / "rules.d").exists()
         for name, text in UNITS.items():

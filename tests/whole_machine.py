@@ -20,7 +20,7 @@ def target(host: str = "web-7", **words: Any) -> Target:
 
 @dataclass
 class Unit:
-    """One service: how it is, and what starts it."""
+    """One unit: how it is, and what starts it."""
 
     state: str = "active/running"
     file: str = "enabled"
@@ -28,6 +28,8 @@ class Unit:
     triggered: str = ""
     type: str = "simple"
     returns: str = "active/running"  # what it is after a reboot
+    conditions: str = "yes"  # whether they hold then
+    judged_at: str = "59486200182"
 
     def shown(self, name: str) -> str:
         active, sub = self.state.split("/")
@@ -37,6 +39,8 @@ class Unit:
             "ActiveState": active,
             "SubState": sub,
             "UnitFileState": self.file,
+            "ConditionResult": self.conditions,
+            "ConditionTimestampMonotonic": self.judged_at,
             "WantedBy": self.wanted,
             "RequiredBy": "",
             "UpheldBy": "",
@@ -54,7 +58,8 @@ class Machine:
     def __init__(self, **units: Unit) -> None:
         self.boot = FIRST
         self.system = "running"
-        self.units = {f"{name}.service": unit for name, unit in units.items()} or {"app.service": Unit()}
+        named = {name if "." in name else f"{name}.service": unit for name, unit in units.items()}
+        self.units = named or {"app.service": Unit()}
         self.away = 0
         self.answers: list[str] = []  # what the boot id is read as, before it is right again
         self.says_no = ""

@@ -1,4 +1,4 @@
-"""What a machine says of itself as a whole: its boot, its services, and what a reboot would break. For the kind `machine`."""
+"""What a machine says of itself as a whole: its boot, its units, and what a reboot would break. For the kind `machine`."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -17,11 +17,18 @@ SPOKEN = ("env", "LC_ALL=C", "SYSTEMD_COLORS=0")
 
 #: A unit's properties that are asked for. What starts it at boot is in those of the last line but one.
 _PROPERTIES = (
-    *("Id", "Type", "ActiveState", "SubState", "UnitFileState"),
+    *("Id", "Type", "ActiveState", "SubState", "UnitFileState", "ConditionResult", "ConditionTimestampMonotonic"),
     *("WantedBy", "RequiredBy", "UpheldBy", "RequisiteOf", "BoundBy", "ConsistsOf"),
     "TriggeredBy",
 )
 _STARTERS = ("WantedBy", "RequiredBy", "UpheldBy", "BoundBy")
+
+#: The kinds of units that are compared, before a reboot and after it.
+KINDS = ("service", "socket", "mount", "timer")
+_COMPARED = tuple(f"*.{kind}" for kind in KINDS)
+
+#: Units that are started by something else than a boot, which brings no unit with it by itself.
+_STARTED_LATER = (".service", ".socket", ".mount", ".timer", ".scope", ".slice", ".path", ".automount", ".swap")
 
 #: Unit files that something starts at boot.
 _AT_BOOT = frozenset({"enabled", "enabled-runtime", "generated", "alias"})
@@ -42,18 +49,36 @@ _LOGIND = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One service, as systemd has it."""
+    """One unit, as systemd has it."""
 
     name: str
     state: str  # active/running, …
     file: str  # UnitFileState: enabled, static, disabled, transient, …
     comes_with_boot: bool  # something starts it when the machine boots
     on_demand: bool  # a socket, a timer, a bus name starts it when it is wanted
+    by_the_clock: bool = False  # only a timer or a path does
+    is_oneshot: bool = False  # it runs to its end, and is up by having done so
+    is_skipped: bool = False  # its own conditions do not hold: it was to start, and had nothing to do
+
+    @property
+    def active(self) -> bool:
+        """Whether it is up for systemd, in whatever way its kind is: it runs, has run, listens, waits, is mounted."""
+        return self.state.partition("/")[0] in ("active", "reloading", "refreshing")
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has failed, for good."""
+        return self.state.startswith("failed/")
 
     @property
     def runs(self) -> bool:
         """Whether it has a process that goes on, or is being reloaded."""
         return self.state in ("active/running", "reloading/reload")
+
+    @property
+    def up(self) -> bool:
+        """Whether it is as it has to be where services.yaml needs it: a service runs, but for one that runs to its end."""
+        return self.runs or (self.active and (self.is_oneshot or not self.name.endswith(".service")))
 
 
 def boot_id(text: str) -> str:
@@ -84,10 +109,11 @@ class Look:
         return word if re.fullmatch(r"[a-z]{1,20}", word) else "offline"
 
     def units(self) -> Mapping[str, Unit]:
-        """Its services that systemd has loaded, by name."""
-        ended = self._run("systemctl", "show", "--no-pager", f"--property={','.join(_PROPERTIES)}", "--", "*.service")
+        """Its services, sockets, mounts and timers that systemd has loaded, the inactive ones too, by name."""
+        asked = ("show", "--all", "--no-pager", f"--property={','.join(_PROPERTIES)}", "--", *_COMPARED)
+        ended = self._run("systemctl", *asked)
         if ended.code != 0:
-            raise TemporaryError(f"systemd does not say which services it has: {words(ended)}")
+            raise TemporaryError(f"systemd does not say which units it has: {words(ended)}")
         return {unit.name: unit for unit in _units(ended.output)}
 
     def held_back_by(self) -> str | None:
@@ -142,38 +168,96 @@ class Look:
 
 
 def _units(text: str) -> Iterator[Unit]:
-    for block in text.split("\n\n"):
-        facts = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
-        if not facts.get("Id"):
-            continue
-        file = facts.get("UnitFileState", "")
+    shown = [
+        dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line) for block in text.split("\n\n")
+    ]
+    facts = {one["Id"]: one for one in shown if one.get("Id")}
+    with_boot: dict[str, bool] = {}
+    for name, one in facts.items():
+        triggers, is_service = one.get("TriggeredBy", "").split(), name.endswith(".service")
         yield Unit(
-            name=one_line(facts["Id"]),
-            state=one_line(f"{facts.get('ActiveState', '')}/{facts.get('SubState', '')}"),
-            file=one_line(file) or "none",
-            comes_with_boot=file in _AT_BOOT or any(facts.get(key) for key in _STARTERS),
-            on_demand=bool(facts.get("TriggeredBy")) or facts.get("Type") == "dbus",
+            name=one_line(name),
+            state=one_line(f"{one.get('ActiveState', '')}/{one.get('SubState', '')}"),
+            file=one_line(one.get("UnitFileState", "")) or "none",
+            comes_with_boot=_comes_with_boot(name, facts, with_boot),
+            on_demand=bool(triggers) or (is_service and one.get("Type") == "dbus"),
+            by_the_clock=bool(triggers) and all(trigger.endswith((".timer", ".path")) for trigger in triggers),
+            is_oneshot=is_service and one.get("Type") == "oneshot",
+            is_skipped=one.get("ConditionResult") == "no" and one.get("ConditionTimestampMonotonic", "0") != "0",
         )
 
 
+def _comes_with_boot(name: str, facts: Mapping[str, Mapping[str, str]], known: dict[str, bool]) -> bool:
+    """Whether something starts the unit at boot: a target, a device, a unit that comes with it, or its own file for those.
+
+    What only a login starts (a user's slice, and what belongs to it) does not.
+    """
+    one = facts.get(name)
+    if one is None:
+        return not name.endswith(_STARTED_LATER)
+    if name in known:
+        return known[name]
+    known[name] = False  # for those that start each other
+    by_its_file = not name.endswith(".mount") and one.get("UnitFileState", "") in _AT_BOOT
+    starters = (starter for key in _STARTERS for starter in one.get(key, "").split())
+    known[name] = by_its_file or any(_comes_with_boot(starter, facts, known) for starter in starters)
+    return known[name]
+
+
 def must_return(units: Mapping[str, Unit], named: Collection[str], without: Collection[str]) -> list[str]:
-    """The services that run now and have to run after a reboot: those that boot starts, and those that are named."""
+    """The units that are active now and have to be again after a reboot: those that boot starts, and those that are named."""
     return sorted(
         unit.name
         for unit in units.values()
-        if unit.runs
+        if unit.active
         and unit.name not in without
         and (unit.name in named or (unit.comes_with_boot and not unit.on_demand))
     )
 
 
+def not_again(
+    before: Mapping[str, Unit], now: Mapping[str, Unit], wanted: Collection[str], named: Collection[str]
+) -> list[str]:
+    """Those of the wanted units that are not what they were before the boot, each with its state.
+
+    One that ran has to run, any other has to be active. One that its own conditions keep from starting is not missed, unless it
+    is named.
+    """
+    missing = []
+    for name in wanted:
+        unit = now.get(name)
+        again = unit is not None and (unit.runs if before[name].runs else unit.active)
+        skipped = unit is not None and unit.is_skipped and not unit.active and not unit.failed and name not in named
+        if not again and not skipped:
+            missing.append(stated(name, unit))
+    return missing
+
+
+def failed_since(before: Mapping[str, Unit], now: Mapping[str, Unit], without: Collection[str]) -> list[str]:
+    """The units that have failed in this boot and had not in the one before it, each with its state.
+
+    What a timer or a path starts, whenever that is, has nothing to do with the boot.
+    """
+    return sorted(
+        stated(unit.name, unit)
+        for unit in now.values()
+        if unit.failed and unit.name not in without and not unit.by_the_clock
+        if unit.name not in before or not before[unit.name].failed
+    )
+
+
+def stated(name: str, unit: Unit | None) -> str:
+    """The unit and how it is."""
+    return f"{name} ({unit.state if unit else 'not loaded'})"
+
+
 def would_stay_down(units: Mapping[str, Unit], without: Collection[str]) -> list[str]:
-    """The services that somebody has started by hand: they run, and nothing would start them after a reboot."""
+    """What somebody has started by hand, and nothing would start after a reboot: services, sockets and timers."""
     return sorted(
         unit.name
         for unit in units.values()
-        if unit.runs and unit.name not in without and unit.file == "disabled" and not unit.comes_with_boot
-        if not unit.on_demand
+        if unit.active and unit.name not in without and unit.file == "disabled" and not unit.comes_with_boot
+        if not unit.on_demand and not unit.name.endswith(".mount")
     )
 
 

@@ -10,7 +10,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds.evidence import ByDeadline, Gathered, collected, time_left
-from paramedic.kinds.machine_facts import SPOKEN, Look, Unit, must_return, words, would_stay_down
+from paramedic.kinds.machine_facts import (
+    KINDS,
+    SPOKEN,
+    Look,
+    Unit,
+    failed_since,
+    must_return,
+    not_again,
+    stated,
+    words,
+    would_stay_down,
+)
 from paramedic.kinds.transport import GUARD, Command, Ended, Mark, OutOfTime, Transport
 from paramedic.machine import clock
 from paramedic.machine.clock import boottime, spoken
@@ -37,7 +48,11 @@ _PASSED_ON_SECONDS = 20.0
 _UP = ("running", "degraded")
 _ON_THE_WAY = ("initializing", "starting", "stopping")
 
-_UnitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9:_.\\@-]{0,240}\.service$"), AfterValidator(as_it_is)]
+_UnitName = Annotated[
+    str,
+    Field(pattern=rf"^[A-Za-z0-9_][A-Za-z0-9:_.\\@-]{{0,240}}\.({'|'.join(KINDS)})$"),
+    AfterValidator(as_it_is),
+]
 
 
 class Words(BaseModel):
@@ -125,7 +140,7 @@ class Reader:
         return self.seen().identity(self._target.words.units)
 
     def seen(self) -> _Seen:
-        """Its boot, systemd's word, and its services. Raises as `identity` does."""
+        """Its boot, systemd's word, and its units. Raises as `identity` does."""
         look = self.look()
         return _Seen(look.boot(), look.system(), look.units())
 
@@ -148,14 +163,14 @@ class Changer:
     def reboot(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
         """Reboot the machine in the boot `expected`, once, and wait until it is back; returns its identity then.
 
-        It has happened where the machine is in another boot and every service runs again that ran before, of those that boot
-        starts or services.yaml names. A named one that was down before is no proof of it: without it the machine is not up, which
-        its identity says and the verification judges. `last_look` is called once everything is ready; only the start of systemctl
-        follows it.
+        It has happened where the machine is in another boot, every unit is active again that was before (services, sockets,
+        mounts, timers), of those that boot starts or services.yaml names, and none has failed that had not. A named one that was
+        down before is no proof of it: without it the machine is not up, which its identity says and the verification judges.
+        `last_look` is called once everything is ready; only the start of systemctl follows it.
 
         Nothing was sent if it raises Refused (Paramedic runs there; another boot; it is starting or stopping; packages are being
-        changed, or a program asks for no shutdown; a service that nothing would start again) or TemporaryError. PermanentError:
-        systemd said no, or it is back without some of its services. OutcomeUnknown: it was sent, and is not back in time.
+        changed, or a program asks for no shutdown; a unit that nothing would start again) or TemporaryError. PermanentError:
+        systemd said no, or it is back without some of its units. OutcomeUnknown: it was sent, and is not back in time.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()
         with self._transport.command(REBOOT, limit=timedelta(seconds=_PASSED_ON_SECONDS) + GUARD) as systemctl:
@@ -169,9 +184,14 @@ class Changer:
             kill_point("act_sent", target.id)
             self._passed_on(systemctl, before.boot, deadline)
         self._wait_for_another_boot(before.boot, deadline)
-        after = self._wait_for_units(wanted, deadline)
+        after = self._wait_for_units(before, wanted, deadline)
         took = spoken(timedelta(seconds=round(boottime() - began)))
-        runs = f"the {len(wanted)} services that have to run do" if wanted else "no service had to run again"
+        again = (
+            "the one unit that has to be active is"
+            if len(wanted) == 1
+            else f"the {len(wanted)} units that have to be active are"
+        )
+        runs = again if wanted else "no unit had to be active again"
         still = "; ".join(_down(after.units, target.words.units))
         self.did = f"boot {after.boot} instead of {before.boot} after {took or '0s'}; {runs}"
         self.did += f"; as before, it is without {still}" if still else ""
@@ -192,7 +212,7 @@ class Changer:
             raise Refused(f"{target.id} may not be rebooted now: {why}", by_hand="wait until that has ended")
         if lost := would_stay_down(seen.units, target.words.without):
             raise Refused(
-                f"nothing would start {', '.join(lost)} of {target.id} after a reboot: it runs, and is not enabled",
+                f"nothing would start {', '.join(lost)} of {target.id} after a reboot: it is active, and not enabled",
                 by_hand=f"`systemctl enable {lost[0]}`, or write it under `without` in services.yaml",
             )
         return seen
@@ -233,13 +253,16 @@ class Changer:
                 )
             time.sleep(AGAIN_SECONDS)
 
-    def _wait_for_units(self, wanted: Sequence[str], deadline: float) -> _Seen:
-        """What it is like once all of them run. Raises PermanentError or OutcomeUnknown at the deadline."""
-        target, seen, why = self._target, None, ""
+    def _wait_for_units(self, before: _Seen, wanted: Sequence[str], deadline: float) -> _Seen:
+        """What it is like once all of them are up again. Raises PermanentError or OutcomeUnknown at the deadline."""
+        target, seen, why, lost, asked = self._target, None, "", list[str](), self._target.words
         while True:
             try:
                 seen = self._reader.seen()
-                if seen.system not in ("initializing", "stopping") and not _down(seen.units, wanted):
+                lost = not_again(before.units, seen.units, wanted, asked.units)
+                failed = failed_since(before.units, seen.units, asked.without)
+                lost += [f"failed since: {one}" for one in failed if one not in lost]
+                if seen.system not in ("initializing", "stopping") and not lost:
                     return seen
             except (TemporaryError, PermanentError) as error:
                 why = str(error)
@@ -247,15 +270,15 @@ class Changer:
                 break
             time.sleep(AGAIN_SECONDS)
         if seen is None:
-            raise OutcomeUnknown(f"{target.id} was rebooted, and does not say whether its services run: {why}")
-        down = "; ".join(_down(seen.units, wanted)) or "it is still booting"
-        raise PermanentError(f"{target.id} was rebooted (boot {seen.boot}), and is not what it was: {down}")
+            raise OutcomeUnknown(f"{target.id} was rebooted, and does not say whether its units are up: {why}")
+        found = "; ".join(lost) or "it is still booting"
+        raise PermanentError(f"{target.id} was rebooted (boot {seen.boot}), and is not what it was: {found}")
 
 
 def _down(units: Mapping[str, Unit], wanted: Sequence[str]) -> list[str]:
-    """Those of the wanted units that do not run, each with its state."""
+    """Those of the wanted units that are not up, each with its state."""
     found = [(name, units.get(name)) for name in wanted]
-    return [f"{name} ({unit.state if unit else 'not loaded'})" for name, unit in found if unit is None or not unit.runs]
+    return [stated(name, unit) for name, unit in found if unit is None or not unit.up]
 
 
 def _never(target: Target, boot: str) -> str | None:

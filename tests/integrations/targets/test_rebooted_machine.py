@@ -36,7 +36,7 @@ def test_a_reboot_is_done_once_it_is_in_another_boot_and_its_services_run() -> N
     assert kind.running(after)
     assert kind.restarted(before, after)
     assert f"boot {SECOND} instead of {FIRST}" in done.did
-    assert "the 2 services that have to run do" in done.did
+    assert "the 2 units that have to be active are" in done.did
 
 
 def test_one_that_is_away_for_a_while_is_waited_for_and_a_cut_connection_ends_nothing() -> None:
@@ -102,9 +102,12 @@ def test_a_service_that_does_not_run_again_is_a_failure_that_names_it() -> None:
         Unit(type="dbus", file="static", wanted="", returns="inactive/dead"),
         Unit(state="inactive/dead", returns="inactive/dead"),
         Unit(state="active/exited", returns="active/exited"),
+        Unit(state="active/exited", returns="inactive/dead", conditions="no"),  # ldconfig.service: nothing to update
+        Unit(state="active/exited", file="static", wanted="user@1000.service", returns="inactive/dead"),
+        Unit(state="failed/failed", returns="failed/failed"),
         Unit(file="transient", wanted="", returns="inactive/dead"),
     ],
-    ids=["static", "socket", "bus", "did not run", "oneshot", "transient"],
+    ids=["static", "socket", "bus", "did not run", "oneshot", "conditions", "of a login", "failed before", "transient"],
 )
 def test_what_boot_does_not_start_is_not_waited_for(gone: Unit) -> None:
     machine = Machine(app=Unit(), other=gone)
@@ -121,6 +124,71 @@ def test_what_boot_starts_is_waited_for_however_its_file_is_called(there: Unit) 
     machine = Machine(other=there)
     with pytest.raises(PermanentError, match=r"other\.service \(activating/auto-restart\)"):
         changer(machine, SOON).reboot(judged(machine), agree)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "returns"),
+    [
+        ("nftables.service", "active/exited", "inactive/dead"),
+        ("nftables.service", "active/exited", "failed/failed"),
+        ("app.socket", "active/listening", "failed/failed"),
+        ("data.mount", "active/mounted", "inactive/dead"),
+        ("backup.timer", "active/waiting", "inactive/dead"),
+        ("app.service", "active/running", "active/exited"),
+    ],
+)
+def test_every_unit_that_was_active_has_to_be_again_whatever_its_kind(name: str, before: str, returns: str) -> None:
+    machine = Machine(**{"sshd": Unit(), name: Unit(state=before, returns=returns)})
+    with pytest.raises(PermanentError, match=rf"is not what it was: {name} \({returns}\)$"):
+        changer(machine, SOON).reboot(judged(machine), agree)
+    back = Machine(**{"sshd": Unit(file="static"), name: Unit(state=before, file="static", returns=before)})
+    done = changer(back)
+    done.reboot(judged(back), agree)
+    assert "the 2 units that have to be active are" in done.did
+    never_started = Machine(**{name: Unit(state=before, returns="inactive/dead", conditions="no", judged_at="0")})
+    with pytest.raises(PermanentError, match=rf"is not what it was: {name}"):
+        changer(never_started, SOON).reboot(judged(never_started), agree)
+    let_go = Machine(**{"sshd": Unit(), name: Unit(state=before, returns=returns)})
+    changer(let_go, without=[name]).reboot(judged(let_go), agree)
+
+
+def test_what_has_failed_since_is_named_and_what_a_timer_starts_is_not_the_boots() -> None:
+    job = Unit(state="inactive/dead", returns="failed/failed")
+    machine = Machine(app=Unit(), job=job)
+    with pytest.raises(PermanentError, match=r"is not what it was: failed since: job\.service \(failed/failed\)$"):
+        changer(machine, SOON).reboot(judged(machine), agree)
+    by_timer = Machine(app=Unit(), job=Unit(state="inactive/dead", triggered="job.timer", returns="failed/failed"))
+    changer(by_timer).reboot(judged(by_timer), agree)
+    both = Machine(app=Unit(), job=Unit(state="active/running", returns="failed/failed"))
+    with pytest.raises(PermanentError, match=r"was: job\.service \(failed/failed\)$"):
+        changer(both, SOON).reboot(judged(both), agree)
+
+
+def test_a_mount_of_fstab_that_boot_does_not_make_and_a_login_s_own_are_not_waited_for() -> None:
+    units = {
+        "mnt-usb.mount": Unit(state="active/mounted", file="generated", wanted="", returns="inactive/dead"),
+        "run-user-1000.mount": Unit(
+            state="active/mounted", file="", wanted="user@1000.service", returns="inactive/dead"
+        ),
+        "user@1000.service": Unit(file="static", wanted="user-1000.slice", returns="inactive/dead"),
+    }
+    machine = Machine(**{"sshd": Unit(), **units})
+    done = changer(machine)
+    done.reboot(judged(machine), agree)
+    assert "the one unit that has to be active is" in done.did
+
+
+def test_what_services_yaml_names_is_up_when_it_is_as_its_kind_is() -> None:
+    needed = target(units=["fire.service", "a.socket", "d.mount", "t.timer"])
+    up = {
+        "fire": Unit(state="active/exited", type="oneshot"),
+        "a.socket": Unit(state="active/listening"),
+        "d.mount": Unit(state="active/mounted"),
+        "t.timer": Unit(state="active/waiting"),
+    }
+    assert kind.running(judged(Machine(**up), needed))
+    up["fire"] = Unit(state="active/exited")
+    assert judged(Machine(**up), needed).state == "running, without fire.service (active/exited)"
 
 
 def test_what_services_yaml_names_decides_over_it() -> None:
@@ -142,7 +210,7 @@ def test_a_listed_unit_that_was_down_before_proves_no_reboot_and_is_left_to_the_
     after = done.reboot(before, agree)
     assert kind.restarted(before, after)
     assert kind.running(after) is up
-    assert done.did.endswith("do" if up else "do; as before, it is without app.service (failed/failed)")
+    assert done.did.endswith("is" if up else "is; as before, it is without app.service (failed/failed)")
 
 
 def test_a_machine_without_a_unit_that_it_needs_is_not_up() -> None:
@@ -199,6 +267,9 @@ def test_a_service_that_nothing_would_start_again_keeps_it_from_being_rebooted()
     assert "nothing would start hand.service" in no.reason
     assert no.by_hand.startswith("`systemctl enable hand.service`")
     changer(machine, without=["hand.service"]).reboot(judged(machine), agree)
+    for name in ("hand.timer", "hand.socket"):
+        by_hand = Machine(**{"app": Unit(), name: Unit(state="active/waiting", file="disabled", wanted="")})
+        assert f"nothing would start {name}" in refused(by_hand).reason
 
 
 def test_what_is_started_on_demand_comes_back_without_being_enabled() -> None:

@@ -70,8 +70,23 @@ class KnownHosts:
         )
 
     def _listing(self, kind: str) -> str:
+        """The command that lists the host's key: run on the host that leads to it, where one does: only that reaches it."""
         asked = ["ssh-keyscan", "-t", _short(kind).lower(), "-p", str(self._access.port), self._access.address]
+        before = self._access.jump
+        if before is not None and before.ssh is not None:
+            asked = [*_client(before.ssh), "--", shlex.join(asked)]
         return f"{shlex.join(asked)} >> {shlex.quote(self.file)}"
+
+
+def _client(access: SshAccess, *more: str) -> list[str]:
+    """The words by which OpenSSH's client logs in as we do."""
+    words = ["ssh", *more, "-p", str(access.port)]
+    words += ["-i", access.key] if access.key is not None else []
+    words += ["-o", f"CertificateFile={access.certificate}"] if access.certificate is not None else []
+    words += ["-o", f"UserKnownHostsFile={access.known_hosts}"] if access.known_hosts is not None else []
+    if access.jump is not None and access.jump.ssh is not None:
+        words += ["-o", f"ProxyCommand={shlex.join(_client(access.jump.ssh, '-W', '%h:%p'))}"]
+    return [*words, f"{access.user}@{access.address}"]
 
 
 def fingerprint(key: bytes) -> str:

@@ -1,5 +1,6 @@
 """Keys that log in at an SSH server: of a file, with its certificate, or of the SSH agent."""
 
+import base64
 import os
 import socket
 import stat
@@ -9,7 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import paramiko
-from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ssh_public_identity
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    SSHCertificate,
+    load_ssh_public_identity,
+)
 from paramiko.agent import AgentSSH
 
 from paramedic.errors import PermanentError, TemporaryError
@@ -83,8 +90,12 @@ def _valid_until(file: Path) -> str:
         )
     if found.valid_after > now:
         raise PermanentError(f"the certificate {file} is valid from {_moment(found.valid_after)} on")
-    for_ever = found.valid_before == 2**64 - 1
-    return "valid for ever" if for_ever else f"valid until {_moment(found.valid_before)}"
+    return _ends(found)
+
+
+def _ends(certificate: SSHCertificate) -> str:
+    for_ever = certificate.valid_before == 2**64 - 1
+    return "valid for ever" if for_ever else f"valid until {_moment(certificate.valid_before)}"
 
 
 def _moment(seconds: int) -> str:
@@ -105,6 +116,13 @@ class _Agent(AgentSSH):
             line.close()
             raise
 
+    def get_keys(self) -> tuple[paramiko.AgentKey, ...]:
+        """Its keys, and certificates of keys. A certificate is shown and signed for as it is, not as its key alone."""
+        keys: tuple[paramiko.AgentKey, ...] = super().get_keys()
+        for key in keys:
+            key.inner_key = None  # type: ignore[attr-defined]
+        return keys
+
 
 def _of_agent(only: str) -> Iterator[Login]:
     try:
@@ -116,6 +134,19 @@ def _of_agent(only: str) -> Iterator[Login]:
     except (OSError, paramiko.SSHException) as error:
         raise PermanentError(f"the SSH agent at {os.environ['SSH_AUTH_SOCK']} cannot be asked: {error}") from error
     for key in keys:
-        which = fingerprint(key.asbytes())
+        which, with_what = _as_listed(key.asbytes())
         if only in ("", which):
-            yield Login(key, f"the agent's key {which}")
+            yield Login(key, f"the agent's key {which}{with_what}")
+
+
+def _as_listed(blob: bytes) -> tuple[str, str]:
+    """The fingerprint that `ssh-add -l` shows, of a certificate that of its key; and until when that one is valid, in words."""
+    kind = blob[4 : 4 + int.from_bytes(blob[:4])]
+    try:
+        found = load_ssh_public_identity(kind + b" " + base64.b64encode(blob))
+    except (ValueError, UnsupportedAlgorithm):
+        found = None
+    if not isinstance(found, SSHCertificate):
+        return fingerprint(blob), ""
+    plain = base64.b64decode(found.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])
+    return fingerprint(plain), f" with its certificate, {_ends(found)}"

@@ -64,7 +64,7 @@ class _Ssh(BaseModel):
         default=None,
         description="the file with its host key; without it ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts",
     )
-    sudo: bool = Field(default=False, description="true: what is changed there is changed by `sudo -n`")
+    sudo: bool = Field(default=False, description="true: programs that change something there are run by `sudo -n`")
 
     @model_validator(mode="after")
     def _one_login(self) -> Self:

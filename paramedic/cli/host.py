@@ -1,8 +1,8 @@
 """`paramedic host`: the machines that targets run on."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -22,9 +22,11 @@ from paramedic.cli.output import (
     settings_of,
     table,
 )
+from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import spoken
 from paramedic.remediation.host import Host
+from paramedic.remediation.target import Target
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line
 
@@ -57,18 +59,17 @@ def _look(host: Host) -> Looked:
     if host.kubernetes is not None:
         return _look_at_cluster(host)
     if host.ssh is None:
-        return Looked(host, well=True, words="this machine", facts={})
+        return _look_here(host)
     from paramedic.transports import ssh_look  # paramiko: only who has such a host loads it
 
     try:
         seen = ssh_look.look(host, _WITHIN)
     except (TemporaryError, PermanentError) as error:
         return Looked(host, well=False, words=str(error), facts={})
-    far = _apart(seen.apart)
-    wrong = [*seen.lacks, *([] if far is None else [far])]
-    may = [word for word in ("root", "sudo", "systemd", "python3") if word in seen.has]
-    words = f"reached as {seen.user} by {seen.key}; there are {', '.join(may) or 'neither root, sudo nor systemd'}"
-    words += f"; its clock is {spoken(abs(seen.apart)) or '0s'} from ours" if far is None else ""
+    words = f"reached as {seen.user} by {seen.key}; {_there_are(seen.has)}"
+    if "sudo" in seen.has and "sudo-limits" not in seen.has:
+        words += f"; its sudo sets no time limit (`Defaults:{seen.user} user_command_timeouts`)"
+    words += f"; {_clock(seen.apart)}"
     facts = {
         "key": seen.key,
         "user": seen.user,
@@ -78,7 +79,22 @@ def _look(host: Host) -> Looked:
         "has": sorted(seen.has),
         "lacks": list(seen.lacks),
     }
-    return Looked(host, well=not wrong, words="; ".join([words, *wrong]), facts=facts)
+    well = not seen.lacks and not _is_far(seen.apart)
+    return Looked(host, well=well, words="; ".join([words, *seen.lacks]), facts=facts)
+
+
+def _look_here(host: Host) -> Looked:
+    from paramedic.transports import local_look
+
+    seen = local_look.look()
+    words = f"this machine, {seen.machine}, as {seen.user}{'' if 'root' in seen.has else ', who is not root'}"
+    facts = {"user": seen.user, "machine": seen.machine, "has": sorted(seen.has)}
+    return Looked(host, well=True, words=f"{words}; {_there_are(seen.has)}", facts=facts)
+
+
+def _there_are(has: Collection[str]) -> str:
+    found = [word for word in ("root", "sudo", "systemd", "python3") if word in has]
+    return f"there are {', '.join(found) or 'neither root, sudo nor systemd'}"
 
 
 def _look_at_cluster(host: Host) -> Looked:
@@ -88,20 +104,56 @@ def _look_at_cluster(host: Host) -> Looked:
         seen = kubernetes_look.look(host, _WITHIN)
     except (TemporaryError, PermanentError) as error:
         return Looked(host, well=False, words=str(error), facts={})
-    apart = _apart(seen.apart)
-    words = f"reached {seen.who}{f' as {seen.user}' if seen.user else ''}; Kubernetes {seen.version}"
+    words = (
+        f"reached {seen.who}{f' as {seen.user}' if seen.user else ''}; Kubernetes {seen.version}; {_clock(seen.apart)}"
+    )
     facts = {
         "user": seen.user,
         "version": seen.version,
         "clock_apart_seconds": seen.apart.total_seconds(),
         "round_trip_seconds": seen.round_trip.total_seconds(),
     }
-    return Looked(host, well=apart is None, words="; ".join([words, *([] if apart is None else [apart])]), facts=facts)
+    return Looked(host, well=not _is_far(seen.apart), words=words, facts=facts)
 
 
-def _apart(apart: timedelta) -> str | None:
-    """What is wrong with a clock that is so far from ours; None where it is near enough."""
-    return f"its clock is {spoken(abs(apart))} from ours: mend NTP" if abs(apart) > APART else None
+def _clock(apart: timedelta) -> str:
+    """How far the clock is from ours, and what to do where that is too far."""
+    return f"its clock is {spoken(abs(apart)) or '0s'} from ours{': mend NTP' if _is_far(apart) else ''}"
+
+
+def _is_far(apart: timedelta) -> bool:
+    return abs(apart) > APART
+
+
+def _with_rights(looked: list[Looked], targets: Iterable[Target]) -> list[Looked]:
+    """The looks, and of each host that was reached what may be done to its targets, as their owners say."""
+    reached = {one.host.name for one in looked if one.facts}
+    asked = [
+        (target, remedy)
+        for target in targets
+        if target.host in reached and reading.asks_for_rights(target)
+        for remedy in reading.kind_of(target).REMEDIES
+    ]
+    with ThreadPoolExecutor(_AT_ONCE) as looks:
+        answers = list(zip(asked, looks.map(lambda one: _forbidden(*one), asked), strict=True))
+    return [_and_rights(one, [(at, why) for at, why in answers if at[0].host == one.host.name]) for one in looked]
+
+
+def _and_rights(looked: Looked, answers: list[tuple[tuple[Target, str], str | None]]) -> Looked:
+    if not answers:
+        return looked
+    may = [f"{remedy} {target.id}" for (target, remedy), why in answers if why is None]
+    may_not = {f"{remedy} {target.id}": why for (target, remedy), why in answers if why is not None}
+    words = [looked.words, f"may there: {', '.join(may) or 'nothing'}"]
+    words += [f"may not {what}: {why}" for what, why in may_not.items()]
+    return replace(looked, words="; ".join(words), facts={**looked.facts, "may": may, "may_not": may_not})
+
+
+def _forbidden(target: Target, remedy: str) -> str | None:
+    try:
+        return reading.forbidden(target, remedy)
+    except (TemporaryError, PermanentError) as error:
+        return str(error)
 
 
 @app.command("list")
@@ -137,12 +189,16 @@ def try_(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Reach each host, and say by which key, what may be done there, and how far its clock is from ours. Changes nothing."""
-    listed = open_library(settings_of(data)).services.hosts
+    """Reach each host, and say by which key, what may be done there and to its targets, and how far its clock is from ours.
+
+    Changes nothing.
+    """
+    services = open_library(settings_of(data)).services
+    listed = services.hosts
     if strange := [name for name in hosts or () if name not in listed]:
         known = ", ".join(listed) or "none"
         raise typer.BadParameter(f"services.yaml lists no host {strange[0]!r:.80}; it lists: {known}")
-    looked = looked_at(listed[name] for name in hosts or listed)
+    looked = _with_rights(looked_at(listed[name] for name in hosts or listed), services)
     if as_json:
         say_json([{"host": one.host.name, "well": one.well, "words": redact(one.words), **one.facts} for one in looked])
     else:

@@ -26,7 +26,8 @@ dd if=/dev/null iflag=nofollow,skip_bytes,count_bytes,fullblock count=0 status=n
 command -v python3 >/dev/null && echo "has python3"
 systemctl is-system-running >/dev/null 2>&1; [ -d /run/systemd/system ] && command -v systemctl >/dev/null && echo "has systemd"
 [ "$(id -u)" -eq 0 ] && echo "has root"
-[ -z "$sudo" ] || { sudo -n -l >/dev/null 2>&1 && echo "has sudo"; }
+[ -z "$sudo" ] || { may=$(sudo -n -l 2>/dev/null) && echo "has sudo"; }
+case $may in *user_command_timeouts*) echo "has sudo-limits";; esac
 mkdir -p -m 700 "$d" 2>/dev/null && [ -w "$d" ] || echo "marks $d"
 """
 
@@ -40,7 +41,7 @@ class Seen:
     machine: str  # the name that it calls itself
     apart: timedelta  # its clock less ours
     round_trip: timedelta  # of a command by the warm connection
-    has: frozenset[str]  # root, sudo, systemd, python3
+    has: frozenset[str]  # root, sudo, sudo-limits (it ends what takes longer than we say), systemd, python3
     lacks: tuple[str, ...]  # what has to be mended there, in words
 
 

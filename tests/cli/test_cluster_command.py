@@ -71,6 +71,16 @@ def test_a_cluster_is_listed_and_tried_like_a_host(
     code, [row] = says(capsys, data, "host", "test")
     assert (code, row["well"], row["version"]) == (0, True, "v1.33.1")
     assert "by the token in" in row["words"]
+    assert "; its clock is " in row["words"]
+    at = "prod-cluster/deployment:shop/api"
+    assert row["words"].endswith(f"; may there: restart {at}, scale {at}, delete_pod {at}")
+    api.forbidden.add(("create", "pods/eviction"))
+    _, [row] = says(capsys, data, "host", "test")
+    assert row["may"] == [f"restart {at}", f"scale {at}"]
+    why = "RBAC does not allow: create pods/eviction, in the namespace shop"
+    assert row["may_not"][f"delete_pod {at}"].startswith(why)
+    assert f"may not delete_pod {at}: {why}" in row["words"]
+    assert row["well"], "what no runbook does is no fault"
     assert kubernetes_api.TOKEN not in json.dumps(row)
     api.faults.append(Fault("GET", 401))
     code, [row] = says(capsys, data, "host", "test")
@@ -81,7 +91,9 @@ def test_a_cluster_is_listed_and_tried_like_a_host(
 def test_a_cluster_whose_clock_is_not_ours_is_named(
     api: ApiServer, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert doctor_hosts.hosts(settings_of(data)).well
+    near = doctor_hosts.hosts(settings_of(data))
+    assert near.well
+    assert near.words.endswith(" from ours"), "also a clock that is right is told"
     monkeypatch.setattr("kubernetes_api._Handler.date_time_string", lambda *_: "Sat, 31 Jan 2026 09:30:00 GMT")
     found = doctor_hosts.hosts(settings_of(data))
     assert not found.well

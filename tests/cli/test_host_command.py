@@ -1,6 +1,8 @@
 """`paramedic host` and doctor's line: is each host reached, by which key, and what may be done there?"""
 
 import json
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +57,22 @@ def test_a_test_says_by_which_key_and_how_far_its_clock_is(
 ) -> None:
     code, out = says(capsys, "host", "test", "web-7", "web-1", "--json", "--data", str(data))
     seven, one = json.loads(out)
-    assert (code, one["well"], one["words"]) == (0, True, "this machine")
+    assert (code, one["well"]) == (0, True)
+    is_root = os.geteuid() == 0
+    whoever = f"{sshd.user}{'' if is_root else ', who is not root'}"
+    assert one["words"].startswith(f"this machine, {socket.gethostname()}, as {whoever}; there are ")
+    is_booted = Path("/run/systemd/system").is_dir()  # sd_booted(3)
+    there = [name for name, has in (("root", is_root), ("systemd", is_booted)) if has]
+    assert one["has"] == sorted(["python3", *there])
     assert seven["well"], seven["words"]
     assert seven["key"].startswith("the key SHA256:")
     assert abs(seven["clock_apart_seconds"]) < 5
     assert seven["lacks"] == []
     assert seven["user"] == sshd.user
+    assert "restart web-7/app.service" in [*seven["may"], *seven["may_not"]]
+    assert "may" not in one, "no target is there"
+    _, out = says(capsys, "host", "test", "web-7", "--data", str(data))
+    assert "restart web-7/app.service" in " ".join(out.split())
 
 
 def test_a_host_that_is_not_reached_is_named_with_the_reason(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

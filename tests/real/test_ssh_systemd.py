@@ -22,7 +22,7 @@ from paramedic.machine.clock import boottime
 from paramedic.processes import unit_change
 from paramedic.remediation.host import Host
 from paramedic.remediation.target import Target
-from paramedic.transports import ssh_connection
+from paramedic.transports import ssh_connection, ssh_look
 from paramedic.transports.ssh import Ssh
 
 pytestmark = pytest.mark.real
@@ -177,6 +177,7 @@ def test_a_restart_whose_host_stays_lost_is_unknown_until_the_next_look(
         before = reading.identity(app)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(unit_change, "kill_point", lambda *_: way.close())
+            patch.setattr(unit_change, "GUARD", timedelta(minutes=1))  # its host does not end it meanwhile
             with pytest.raises(OutcomeUnknown, match="was cut after the change had begun"):
                 changing.changer(app, timedelta(seconds=2), act="act-4").restart(before, lambda: None)
     assert reading.mark(known, "act-4", "restart") == Mark(MarkState.RUNNING)
@@ -290,6 +291,10 @@ def test_where_sudo_sets_no_time_a_change_that_needs_one_is_not_begun_and_others
         PermanentError, match=r"lacks a line in its sudoers: `helper ALL=\(root\) NOPASSWD: /usr/bin/sleep 2`"
     ):
         there.command(["sleep", "2"], limit=timedelta(seconds=1))
+    within = timedelta(seconds=20)
+    assert ssh_look.look(server.host(sudo=True), within).has & {"sudo", "sudo-limits"} == {"sudo"}
+    sudo_user.allow(sudoers, "Defaults:helper user_command_timeouts\n")
+    assert ssh_look.look(server.host(sudo=True), within).has >= {"sudo", "sudo-limits"}
 
 
 def test_who_has_no_right_there_restarts_nothing_there(helper: tuple[Sshd, Path]) -> None:

@@ -63,7 +63,8 @@ class SshTransport(paramiko.Transport):
         """Close it at once; whoever waits for one of its channels is woken."""
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._line.shutdown(socket.SHUT_RDWR)  # its thread waits for bytes, and is to notice
-        super().close()
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # by a host before it, which is gone too
+            super().close()
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._line.close()
 

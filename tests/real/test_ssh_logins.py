@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import paramiko
 import pytest
 from ssh_servers import Sshd, make_key, running, said
 from waiting import soon, until
@@ -310,3 +311,19 @@ def test_a_warm_connection_sends_without_delay_is_told_dead_in_seconds_and_shows
         assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
         until("the server hears of us", lambda: server.log().count("rtype keepalive@lag.net") >= 2, 30)
+
+
+def test_a_connection_whose_way_is_gone_is_closed_without_an_error(
+    sshd: Sshd, require: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """paramiko tells the host before it of the end, and that one may have died unnoticed."""
+    with running(require, address="127.0.0.2") as behind:
+        host = behind.host("web-8", jump=sshd.host("gate"))
+        assert said(host, "in") == "in"
+
+    def gone(*_: object) -> None:
+        raise EOFError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(paramiko.Channel, "close", gone)
+        ssh_connection.connection(host).close()

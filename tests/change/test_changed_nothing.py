@@ -141,15 +141,16 @@ def test_which_shipped_remedies_promise_another_instance() -> None:
         name: [remedy for remedy in kind.REMEDIES if remedy in getattr(kind, "RENEWS", reading.RENEWING)]
         for name, kind in shipped.items()
     }
-    assert promises == {
+    asked = {
         "blocklist": [],
         "container": ["restart", "stop_and_start"],
-        "daemonset": ["restart"],
-        "deployment": ["restart"],
+        "daemonset": ["restart", "roll_back_to"],
+        "deployment": ["restart", "roll_back_to"],
         "disk": [],
         "machine": ["reboot"],
         "postgres": [],
-        "statefulset": ["restart"],
+        "statefulset": ["restart", "roll_back_to"],
         "supervisord": ["restart"],
         "systemd": ["restart"],
     }
+    assert {name: promises[name] for name in asked} == asked

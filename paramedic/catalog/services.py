@@ -8,13 +8,14 @@ from ipaddress import ip_address
 from typing import Annotated, Any, Self, cast
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from paramedic.catalog import target_kinds
 from paramedic.catalog.hosts import HostName, ListedHost, Spelling, made_of
 from paramedic.remediation.host import Host
 from paramedic.remediation.target import Command, Target
 from paramedic.text.address import fit_url
+from paramedic.text.arguments import Arguments
 from paramedic.text.model_words import At, LateShape
 from paramedic.text.nearest import nearest
 from paramedic.text.template import as_it_is
@@ -25,22 +26,7 @@ from paramedic.text.yaml_document import BadDocument, json_schema, read_draft
 _Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 
 
-_ARGUMENTS = Annotated[list[str], Field(min_length=1)]
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"
-
-
-def _arguments(words: Any) -> list[str]:
-    if (
-        not isinstance(words, list)
-        or not words
-        or not all(isinstance(word, str) and "\0" not in word for word in words)
-    ):
-        raise ValueError(
-            "write a list of words, [program, argument, …]: there is no shell, and every word is quoted text"
-        )
-    if not re.fullmatch(r"/.+|[^/]+", words[0], re.DOTALL):
-        raise ValueError(f"the program {words[0]!r:.80} is neither an absolute path nor a plain name on PATH")
-    return words
 
 
 def _variable(name: str) -> str:
@@ -53,9 +39,7 @@ def _variable(name: str) -> str:
 
 class _Command(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
-    run: Annotated[list[str], BeforeValidator(_arguments, json_schema_input_type=_ARGUMENTS)] = Field(
-        description="the program and its arguments, each a text of its own: there is no shell"
-    )
+    run: Arguments = Field(description="the program and its arguments, each a text of its own: there is no shell")
     timeout: Annotated[timedelta, duration("10ms", "1h")] = Field(description="after which it is ended: 10s")
     cwd: Annotated[str, Field(pattern=r"^/"), AfterValidator(as_it_is)] | None = Field(
         default=None, description="the folder that it runs in: /srv/shop"

@@ -202,6 +202,24 @@ class ProcessRow:
     status: str
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """What the kernel says of one process, exactly."""
+
+    pid: int
+    boot: str  # the id of the boot
+    began: int  # clock ticks after it: no setting of a clock moves that
+    started_at: float  # seconds since the epoch, by the clock of the look
+    user: str  # whose it is: a name, a number without one; of a program with the rights of another both, `1000 as 0`
+    arguments: tuple[str, ...]  # data; none of a thread of the kernel
+    state: str  # its letter in /proc/PID/stat: S, R, D, T, Z, …
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, and only its parent has not noticed."""
+        return self.state in {"Z", "X", "x"}
+
+
 class Processes(Protocol):
     """The processes of the machine. All raise PermanentError where the process is gone or may not be read."""
 
@@ -225,6 +243,12 @@ class Processes(Protocol):
 
     def row(self, pid: int) -> ProcessRow | None:
         """The process, its use of the CPU not measured; None where none runs."""
+
+    def facts(self, pid: int) -> ProcessFacts | None:
+        """The process as its machine's kernel has it; None where there is none.
+
+        Raises PermanentError where there is one that this user may not see, TemporaryError where it was another one meanwhile.
+        """
 
 
 class MarkState(StrEnum):

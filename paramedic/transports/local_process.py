@@ -1,17 +1,24 @@
 """The processes of this machine, from the kernel (`/proc`)."""
 
+import os
+import pwd
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import psutil
 
-from paramedic.errors import PermanentError
-from paramedic.kinds.transport import ProcessRow
+from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds.transport import ProcessFacts, ProcessRow
 from paramedic.text.sanitize import one_line
+from paramedic.transports import process_facts
 
 CMDLINE_LIMIT = 500  # characters
 ROWS_LIMIT = 200  # a fork bomb is told by its first rows
+
+#: What shows a process that is there and cannot be seen.
+HIDDEN = "log in as its user, or mount /proc with `gid=` of a group that may see all"
 
 
 def resident_memory(pid: int) -> int:
@@ -88,6 +95,43 @@ def running_row(pid: int) -> ProcessRow | None:
     return None if row is None or row.status == psutil.STATUS_ZOMBIE else row
 
 
+def facts(pid: int) -> ProcessFacts | None:
+    """The process, as `Processes.facts` promises."""
+    folder = Path(f"/proc/{int(pid)}")
+    try:
+        stat, status = (folder / "stat").read_bytes(), (folder / "status").read_text(errors="replace")
+        with (folder / "cmdline").open("rb") as file:
+            cmdline = file.read(process_facts.LIMIT)
+        again = (folder / "stat").read_bytes()
+    except PermissionError as error:
+        raise PermanentError(f"process {pid} may not be read by this user") from error
+    except (FileNotFoundError, ProcessLookupError):
+        _must_not_be_hidden(pid)
+        return None
+    uids = next((line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")), [])
+    try:
+        name = pwd.getpwuid(int(uids[1])).pw_name
+    except (KeyError, IndexError, ValueError):
+        name = ""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    boot = process_facts.Boot(boot_id, psutil.boot_time(), os.sysconf("SC_CLK_TCK"))
+    return process_facts.of(pid, process_facts.Files(stat, tuple(uids), cmdline, again, name), boot)
+
+
+def _must_not_be_hidden(pid: int) -> None:
+    """Raises PermanentError where `/proc` hides a process that there is (its mount option `hidepid`)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError as error:
+        raise PermanentError(
+            f"process {pid} is another user's, and `/proc` shows it to nobody else: {HIDDEN}"
+        ) from error
+    except (ProcessLookupError, OverflowError):
+        return
+    if Path(f"/proc/{int(pid)}").exists():
+        raise TemporaryError(f"process {pid} began during the look")
+
+
 class LocalProcesses:
     """The processes of this machine, as a transport offers them."""
 
@@ -114,6 +158,10 @@ class LocalProcesses:
     def row(self, pid: int) -> ProcessRow | None:
         """It alone."""
         return running_row(pid)
+
+    def facts(self, pid: int) -> ProcessFacts | None:
+        """What the kernel says of it."""
+        return facts(pid)
 
 
 def _family(root: psutil.Process) -> list[psutil.Process]:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.kinds.transport import ProcessRow
+from paramedic.kinds.transport import ProcessFacts, ProcessRow
 from paramedic.machine.clock import boottime
 from paramedic.text.sanitize import one_line
-from paramedic.transports.local_process import CMDLINE_LIMIT, ROWS_LIMIT, Use
+from paramedic.transports import process_facts
+from paramedic.transports.local_process import CMDLINE_LIMIT, HIDDEN, ROWS_LIMIT, Use
 from paramedic.transports.ssh_connection import SshConnection
 from paramedic.transports.ssh_shell import answer
 
@@ -33,6 +34,21 @@ _STATES |= {"X": "dead", "I": "idle"}
 
 _LOOK = """
 getconf CLK_TCK; getconf PAGESIZE; sed -n 's/^btime //p' /proc/stat; sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo
+"""
+
+
+# One process, a line each: ticks a second, the boot's moment and id; then its files, in hexadecimal digits, for a name may have a
+# line break in it. What /proc hides (`hidepid`) is there for `kill`.
+_FACTS = """
+p=/proc/$1
+h() { head -c $2 "$1" | od -An -v -tx1 | tr -d ' \\n'; echo; }
+getconf CLK_TCK; sed -n 's/^btime //p' /proc/stat; cat /proc/sys/kernel/random/boot_id
+if [ -d "$p" ]; then
+h "$p/stat" 4096; sed -n 's/^Uid:[^0-9]*//p' "$p/status"; h "$p/cmdline" $2; h "$p/stat" 4096
+set -- $(sed -n 's/^Uid:[^0-9]*//p' "$p/status"); getent passwd "$2" | cut -d: -f1
+else
+case $(kill -s 0 "$1" 2>&1) in *ermitted*) echo hidden;; *) echo gone;; esac
+fi
 """
 
 
@@ -112,6 +128,23 @@ class SshProcesses:
         seen = self._seen(pid, 0)
         one = seen.after.get(pid)
         return None if one is None or one.state == "Z" else seen.row(one)
+
+    def facts(self, pid: int) -> ProcessFacts | None:
+        """What the kernel says of it."""
+        script = f"exec 2>/dev/null\nset -- {int(pid)} {process_facts.LIMIT}\n{_FACTS}"
+        said = answer(self._connection, script, boottime() + _LOOK_SECONDS).decode(errors="replace").splitlines()
+        if said[3:] == ["gone"]:
+            return None
+        if said[3:] == ["hidden"]:
+            raise PermanentError(f"process {pid} is another user's, and `/proc` shows it to nobody else: {HIDDEN}")
+        try:
+            tick, booted_at, boot, stat, uids, cmdline, again, *name = said
+            read = [bytes.fromhex(word) for word in (stat, cmdline, again)]
+            files = process_facts.Files(read[0], tuple(uids.split()), read[1], read[2], "".join(name))
+            boots = process_facts.Boot(boot, float(booted_at), int(tick))
+        except ValueError as error:
+            raise TemporaryError(f"process {pid} of {self._connection.host.name} ended during the look") from error
+        return process_facts.of(pid, files, boots)
 
     def _seen(self, pid: int | None, seconds: float) -> _Seen:
         """One look at a process, or at all; their CPU over so many seconds."""

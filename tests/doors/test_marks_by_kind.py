@@ -27,7 +27,7 @@ def test_what_its_owner_does_on_a_connection_is_never_said_not_to_have_begun(
     assert known(monkeypatch, kind, verb, NEVER) is None
 
 
-@pytest.mark.parametrize("kind", ["systemd", "supervisord", "container", "machine", "postgres"])
+@pytest.mark.parametrize("kind", ["systemd", "process", "supervisord", "container", "machine", "postgres"])
 def test_a_command_leaves_its_mark_whatever_the_kind(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     assert known(monkeypatch, kind, "run", DONE) == DONE
     assert known(monkeypatch, kind, "run", NEVER) == NEVER
@@ -39,3 +39,4 @@ def test_of_a_roll_back_by_a_folder_the_mark_is_that_of_its_restart(monkeypatch:
     assert (found.words, found.code) == ("the restart after it never began, and never will", None)
     assert known(monkeypatch, "systemd", "roll_back", DONE) == DONE
     assert known(monkeypatch, "systemd", "restart", NEVER) == NEVER
+    assert known(monkeypatch, "process", "reload", NEVER) == NEVER

@@ -1,5 +1,6 @@
 """A machine by SSH runs and tells what this machine does, in the same words: programs, connections, processes."""
 
+import getpass
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from shutil import which
 
 import pytest
 from waiting import soon, until
@@ -204,6 +206,28 @@ def test_a_process_is_told_by_the_kernel(there: Transport, family: tuple[int, in
     assert local is not None
     assert (row.name, row.cmdline, row.status, row.ppid) == (local.name, local.cmdline, local.status, local.ppid)
     assert abs(row.started_at - local.started_at) < 0.5
+
+
+def test_what_the_kernel_says_of_a_process_is_told_exactly(there: Transport, tmp_path: Path) -> None:
+    strange = tmp_path / "a) S 1\nb"
+    strange.write_bytes(Path(which("sleep") or "").read_bytes())
+    strange.chmod(0o755)
+    with subprocess.Popen(["x - y\n", "300"], executable=strange) as process:
+        try:
+            until("it runs", lambda: (found := Local().processes.facts(process.pid)) and "300" in found.arguments, 10)
+            found, here = there.processes.facts(process.pid), Local().processes.facts(process.pid)
+            assert found == here
+            assert found is not None
+            assert (found.arguments, found.user, found.ended) == (("x - y\n", "300"), getpass.getuser(), False)
+            assert found.boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+            assert there.processes.alive(process.pid, found.started_at)
+            process.kill()
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            assert (dead := there.processes.facts(process.pid)) is not None
+            assert (dead.ended, dead.began) == (True, found.began)
+        finally:
+            process.kill()
+    assert there.processes.facts(process.pid) is None
 
 
 def test_the_use_of_a_process_is_that_of_now(there: Transport) -> None:

@@ -23,9 +23,9 @@ from paramedic.checks.check import CheckSpec, Sample, check_spec
 from paramedic.cli.host import looked_at
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.incidents.outcome import Ending
-from paramedic.integrations.targets import systemd as integration
 from paramedic.kinds.transport import Mark, MarkState
 from paramedic.machine.clock import boottime
+from paramedic.processes import unit_change
 from paramedic.remediation.host import Host
 from paramedic.remediation.target import Target
 from paramedic.sampling import one_sample
@@ -245,13 +245,13 @@ def broken(hosts: Hosts, story: Story, impatient: None) -> Story:
 
 def cuts(link_down: Sequence[str], patch: pytest.MonkeyPatch) -> None:
     """The link goes down once the restart is sent."""
-    point = integration.kill_point
+    point = unit_change.kill_point
 
     def then(name: str, target: str) -> None:
         subprocess.run(link_down, check=True)
         point(name, target)
 
-    patch.setattr(integration, "kill_point", then)
+    patch.setattr(unit_change, "kill_point", then)
 
 
 @pytest.fixture

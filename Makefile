@@ -77,7 +77,7 @@ production: .venv/ready
 	@LONG_TESTS=1 REQUIRE_REAL_SERVERS=1 $(BIN)/pytest tests/real/test_production_shape.py $(ARGS)
 
 schedules: .venv/ready
-	@LONG_TESTS=1 $(BIN)/pytest tests/store/test_any_schedule.py $(ARGS)
+	@LONG_TESTS=1 $(BIN)/pytest -rP tests/store/test_any_schedule.py $(ARGS)
 
 break-kill-table: .venv/ready
 	@PYTHONPATH=.:tests $(BIN)/python -m kill.breaks $(ARGS)

@@ -25,10 +25,12 @@ from paramedic.remediation.guardrail import (
 from paramedic.remediation.guardrail_rules import RULES, Guardrails, agreed, judge
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
+from paramedic.remediation.parts import Counted, PartsOf
 from paramedic.remediation.quorum import Healthy, Quorum
 from paramedic.remediation.site_limits import FleetLimit, SiteLimits
 from paramedic.remediation.storm import Storm
 from paramedic.remediation.target import Identity
+from paramedic.remediation.touched import ServiceLimits, Touched
 from paramedic.text.local_span import parse as parse_span
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -74,6 +76,7 @@ SEEN: dict[str, Any] = {
     "service budget": Spent(4),
     "quorum": Healthy(4, {}),
     "at once": Busy(("web-2/api",)),
+    "parts": (),
     "approval": None,
 }
 ASKS: dict[str, Any] = {
@@ -121,6 +124,16 @@ AT_FIVE_PAST = NOW + timedelta(minutes=5)
 
 def seen(name: str, what: object, **asked: object) -> Tried:
     return Tried(seen={name: what}, asked=asked)
+
+
+#: A service that has two of its four targets on the target of the case.
+SHOP = ("s-1", "s-2")
+OF_SHOP = ServiceLimits("shop-down", Quorum("50%", 50, 100), AtOnce(2, 4))
+
+
+def parts(*counted: Counted, unknown: str | None = None) -> Tried:
+    shop = Touched("shop", SHOP, {"a": (), "b": ()}, has_parts=True, unknown=unknown)
+    return seen("parts", (PartsOf(shop, counted),))
 
 
 def asked(*, granted: bool = False, **written: Any) -> Tried:
@@ -260,6 +273,49 @@ NO: list[tuple[str, Tried, str]] = [
         seen("at once", Busy(("web-2/api", "web-3/api"))),
         "2 of service api's 4 targets have a change that is not verified yet (web-2/api, web-3/api), and 2 may have one",
     ),
+    (
+        "at once",
+        seen("at once", Busy(("web-2/api",), taken=("web-1/api", "web-1/job"))),
+        (
+            "1 of service api's 4 targets have a change that is not verified yet (web-2/api), it would change 2, web-1/api with "
+            "web-1/job, and 2 may have one at a time"
+        ),
+    ),
+    (
+        "quorum",
+        seen("quorum", Healthy(4, {}, ("web-1/api", "web-1/job"))),
+        "2 of service api's 4 targets are seen healthy beside web-1/api with web-1/job, and 3 must be",
+    ),
+    (
+        "parts",
+        parts(Counted(OF_SHOP, Healthy(4, {"b": "has an open incident, INC-3"}, SHOP), Busy())),
+        (
+            "by runbook shop-down of service shop: 1 of service shop's 4 targets are seen healthy beside s-1, s-2 (parts of "
+            "web-1/api), and 2 must be (keep_healthy: 50%): b has an open incident, INC-3"
+        ),
+    ),
+    (
+        "parts",
+        parts(Counted(ServiceLimits("shop-down", None, AtOnce(1, 4)), None, Busy(taken=SHOP))),
+        (
+            "by runbook shop-down of service shop: 0 of service shop's 4 targets have a change that is not verified yet, it "
+            "would change 2, s-1, s-2 (parts of web-1/api), and 1 may have one at a time"
+        ),
+    ),
+    ("parts", parts(Counted(OF_SHOP, None, Busy())), "of service shop: nobody has looked how the service's other"),
+    (
+        "parts",
+        parts(Counted(OF_SHOP, Healthy(4, {}, SHOP), Busy(("b",), taken=SHOP))),
+        (
+            "by runbook shop-down of service shop: 1 of service shop's 4 targets have a change that is not verified yet (b), it "
+            "would change 2, s-1, s-2 (parts of web-1/api), and 2 may have one at a time"
+        ),
+    ),
+    (
+        "parts",
+        parts(unknown="a runbook of it cannot be used: shop-down.md:3:1: no such key"),
+        "s-1, s-2 (parts of web-1/api): what service shop asks of a change there is not known: a runbook of it cannot be used",
+    ),
     ("approval", approval(None), "nobody was asked"),
     ("approval", Tried(mode="ask"), "nobody was asked"),
     ("approval", asked(hours="Mon-Fri 08:00 to 18:00 Europe/Berlin", approval=OUT_OF_HOURS), "nobody was asked"),
@@ -303,6 +359,12 @@ YES: list[tuple[str, Tried]] = [
     ("at once", seen("at once", Busy(), at_once=AtOnce(1, 4))),
     ("at once", seen("at once", Busy((), ("web-2/api", "web-3/api", "web-4/api")))),
     ("at once", seen("at once", Busy(("web-2/api", "web-3/api")), at_once=None)),
+    ("at once", seen("at once", Busy(taken=("web-1/api", "web-1/job")))),
+    ("at once", seen("at once", Busy(taken=("web-1/api", "b", "c")))),  # one change always may, with its parts
+    ("quorum", seen("quorum", Healthy(5, {}, ("web-1/api", "web-1/job")))),
+    ("parts", parts(Counted(OF_SHOP, Healthy(4, {}, SHOP), Busy(taken=SHOP)))),
+    ("parts", parts(Counted(ServiceLimits("shop-down"), None, Busy(("b", "c", "d"), taken=SHOP)))),
+    ("parts", parts()),
     ("approval", Tried(asked={"approval": OUT_OF_HOURS})),
     ("approval", approval(GRANTED)),
     ("approval", Tried(mode="ask", seen={"approval": GRANTED})),

@@ -1,5 +1,6 @@
 """What the store's tests begin with: an alert, an incident that a run works on, and the trail's verdict."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,13 +15,17 @@ from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import Approval
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
+from paramedic.remediation.health import Health
 from paramedic.remediation.observed_paging import Paging
 from paramedic.remediation.proposal import Proposal
+from paramedic.remediation.quorum import Members
 from paramedic.remediation.remedy import RESTART
 from paramedic.remediation.target import Identity
+from paramedic.remediation.touched import Touched
 from paramedic.store import Store, Tx, approvals, attempts, claims, incidents, intents, lifecycle, proposals, trail
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
+from paramedic.store.guardrail_facts import Around
 from paramedic.store.runbook_versions import Plan
 from paramedic.store.tables import grants, inbox
 
@@ -82,6 +87,13 @@ def intended(tx: Tx, claim: Claim, *, rung: int = 1, limits: Guardrails = FREE) 
     act = intents.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
     assert isinstance(act, Act), act
     return act
+
+
+def surroundings(
+    at: datetime, health: Mapping[str, Health], *, target: str = TARGET, service: str = "tracking"
+) -> Around:
+    """The other targets of the target's service, as they looked at this time; nothing is a part of anything."""
+    return Around(Members(at, health), touched=(Touched(service, (target,), dict.fromkeys(health, ())),))
 
 
 def refused(store: Store, claim: Claim, *, rung: int = 1, limits: Guardrails = FREE) -> Refusal:

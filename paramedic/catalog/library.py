@@ -27,6 +27,14 @@ from paramedic.text.yaml_document import BadDocument, Problem
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenRunbook:
+    """A runbook that cannot be used: its first problem, and its service; None where that cannot be told."""
+
+    problem: Problem
+    service: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Library:
     """Everything usable in the folder, and the problems of the rest."""
 
@@ -34,6 +42,7 @@ class Library:
     services: Services
     oncall: Oncall
     problems: tuple[Problem, ...]
+    broken: tuple[BrokenRunbook, ...] = ()
 
     @classmethod
     def unusable(cls, problems: tuple[Problem, ...]) -> "Library":
@@ -187,17 +196,28 @@ def _made(  # noqa: PLR0917 - what the library is made of, and the key of its ca
     oncall = parsed(parse_oncall, oncall_file.text, str(folder / "oncall.yaml"))
     runbooks: dict[str, Runbook] = {}
     problems = [*services_file.problems, *oncall_file.problems, *playbooks.problems]
+    broken: list[BrokenRunbook] = []
     for path, text in files:
         if isinstance(text, Problem):
             problems.append(text)
+            broken.append(BrokenRunbook(text, None))
             continue
         others = agreement.Others(path.stem, services, oncall, playbooks.names)
         try:
             runbook = agreement.agreeing(parsed(_by(plugins, runbook_file.parse), text, str(path)), str(path), others)
         except runbook_file.BadRunbook as error:
             problems += [*error.problems, *agreement.also_wrong(error, others)]
+            broken += _broken(error, text)
         except BadDocument as error:
             problems += error.problems
+            broken += _broken(error, text)
         else:
             runbooks[runbook.name] = runbook
-    return Library(runbooks, services, oncall, tuple(problems))
+    return Library(runbooks, services, oncall, tuple(problems), tuple(broken))
+
+
+def _broken(error: BadDocument, text: str) -> list[BrokenRunbook]:
+    """The runbook that this text was meant to be; none where it has no front matter, and so asks nothing."""
+    if not runbook_file.has_front_matter(text):
+        return []
+    return [BrokenRunbook(error.problems[0], runbook_file.service_of(text))]

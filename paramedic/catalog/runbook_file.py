@@ -44,6 +44,24 @@ def _end(lines: Sequence[str]) -> int:
     return next(number for number, line in enumerate(lines[1:], 1) if line.strip() == "---")
 
 
+def has_front_matter(text: str) -> bool:
+    """Whether the text begins as a runbook does: a line `---`, and another one that ends what is between them."""
+    first, *rest = text.split("\n")
+    return first.strip() == "---" and "---" in (line.strip() for line in rest)
+
+
+def service_of(text: str) -> str | None:
+    """The service in the front matter of a runbook that cannot be used; None where no single line of it tells."""
+    lines = text.split("\n")
+    written = [line.removeprefix("service:") for line in lines[1 : _end(lines)] if line.startswith("service:")]
+    if len(written) != 1 or not written[0].startswith((" ", "\t")):
+        return None
+    name = written[0].partition(" #")[0].strip()
+    if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
+        name = name[1:-1]
+    return name if name[:1].isalnum() else None
+
+
 class BadRunbook(BadDocument):
     """The runbook cannot be used. `rest`: what of it could be read, to be compared with the other files."""
 
@@ -80,7 +98,7 @@ _STAND_INS: dict[At, Any] = {
 def parse(text: str, file: str) -> Runbook:
     """The parsed runbook. Raises BadRunbook with every problem at once."""
     lines = text.split("\n")
-    if lines[0].strip() != "---" or "---" not in (line.strip() for line in lines[1:]):
+    if not has_front_matter(text):
         raise BadRunbook([Problem(file, 1, 1, "no front matter", "begin with a line `---`, keys, and a line `---`")])
     end = _end(lines)
     prose = "\n".join(lines[end + 1 :])

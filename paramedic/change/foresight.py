@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 from paramedic.catalog import runbook_file
 from paramedic.catalog.library import open_library
+from paramedic.catalog.touched import touched_by
 from paramedic.change.limits import current_limits
 from paramedic.incidents.incident import Incident
 from paramedic.remediation.guardrail_rules import APPROVAL, Guardrails
 from paramedic.remediation.target import Target
+from paramedic.remediation.touched import Touched
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, intents, runbook_versions
 from paramedic.text.yaml_document import BadDocument
@@ -22,7 +24,7 @@ class Rung:
     pinned: Guardrails
     current: Guardrails
     on_trail: str = ""  # the remedy's name there
-    others: tuple[str, ...] = ()  # the service's other targets
+    touched: tuple[Touched, ...] = ()  # the services that a change of the target touches
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def ladder(store: Store, settings: Settings, incident: Incident) -> list[Rung]:
         own = runbook_file.parse(text, f"{incident.runbook}.md")
     except BadDocument:
         return []
-    target, others = _target(settings, incident), _others(settings, incident)
+    target, touched = _target(settings, incident)
     rungs = []
     for remedy in own.remedies:
         if isinstance(target, Target):
@@ -62,7 +64,7 @@ def ladder(store: Store, settings: Settings, incident: Incident) -> list[Rung]:
         else:
             current = Guardrails.nothing(target)
         pinned = replace(own.guardrails.of(remedy), site=current.site)
-        rungs.append(Rung(remedy.name, pinned, current, remedy.on_trail, others))
+        rungs.append(Rung(remedy.name, pinned, current, remedy.on_trail, touched))
     return rungs
 
 
@@ -82,7 +84,7 @@ def foreseen(tx: Tx, incident: Incident, rungs: Sequence[Rung]) -> list[Foreseen
                 severity=incident.severity,
                 remedy=rung.on_trail,
                 limits=limits,
-                others=rung.others,
+                touched=rung.touched,
                 incident=incident.id,
             )
             if refusal is not None:
@@ -91,19 +93,13 @@ def foreseen(tx: Tx, incident: Incident, rungs: Sequence[Rung]) -> list[Foreseen
     return [Foreseen(tuple(remedies), *refusal) for refusal, remedies in found.items()]
 
 
-def _target(settings: Settings, incident: Incident) -> Target | str:
-    """The incident's target as services.yaml lists it now; or why it does not."""
+def _target(settings: Settings, incident: Incident) -> tuple[Target | str, tuple[Touched, ...]]:
+    """The incident's target as services.yaml lists it now, with the services that a change of it touches; or why it does not."""
     try:
-        listed = open_library(settings).services.by_id(incident.target)
+        library = open_library(settings)
     except BadDocument as error:
-        return f"nothing acts until this is mended: {error.problems[0]}"
-    return listed or f"services.yaml no longer lists {incident.target}"
-
-
-def _others(settings: Settings, incident: Incident) -> tuple[str, ...]:
-    """The other targets of its service; none where services.yaml cannot be read, for nothing acts then."""
-    try:
-        services = open_library(settings).services
-    except BadDocument:
-        return ()
-    return tuple(one.id for one in services if one.service == incident.service and one.id != incident.target)
+        return f"nothing acts until this is mended: {error.problems[0]}", ()
+    listed = library.services.by_id(incident.target)
+    if listed is None:
+        return f"services.yaml no longer lists {incident.target}", ()
+    return listed, touched_by(listed, library)

@@ -8,6 +8,7 @@ from paramedic.catalog.library import Library
 from paramedic.catalog.playbook_file import About
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services
+from paramedic.catalog.touched import touched_by
 from paramedic.checks.check import SOURCE
 from paramedic.intake.routing import place
 from paramedic.remediation.target import Target
@@ -64,9 +65,7 @@ def rehearse(
         lines.append(f"it would join {live}, which is open for its service and target; nothing else would begin")
         return Rehearsal(alert.name, wanted=True, target=target.id, acts=False, lines=tuple(lines))
     lines += _shipped(runbook) if own is None else _own(runbook, own)
-    refusal = (
-        _foreseen(store, runbook, target, library.services, alert.severity) if store is not None else _by_mode(runbook)
-    )
+    refusal = _foreseen(store, runbook, target, library, alert.severity) if store is not None else _by_mode(runbook)
     lines.append(
         f"guardrail {refusal[0]} would stop it: {refusal[1]}" if refusal else "no guardrail would stop its first change"
     )
@@ -111,7 +110,7 @@ def _live(store: Store, service: str, target: str) -> str | None:
 
 
 def _foreseen(
-    store: Store, runbook: Runbook, target: Target, services: Services, severity: Severity
+    store: Store, runbook: Runbook, target: Target, library: Library, severity: Severity
 ) -> tuple[str, str] | None:
     """The guardrail that would refuse the first change now, and why; None where none would."""
     first = runbook.remedies[0]
@@ -124,7 +123,7 @@ def _foreseen(
             severity=severity,
             remedy=first.on_trail,
             limits=runbook.guardrails.of(first),
-            others=[other.id for other in services if other.service == target.service and other.id != target.id],
+            touched=touched_by(target, library),
         )
     return (refusal.guardrail, refusal.reason) if refusal is not None else None
 

@@ -174,6 +174,11 @@ class AtOnce:
     count: int
     of: int
 
+    @property
+    def counts_healthy(self) -> bool:
+        """Whether the service's other targets must be looked at: the same share of however many are healthy is one."""
+        return self.count > 1
+
     def allowed(self, reachable: int) -> int:
         """How many may be, where only so many are healthy or are being changed: the same share, and one at least."""
         return max(1, min(self.count, self.count * reachable // self.of))
@@ -185,6 +190,23 @@ class Busy:
 
     changing: tuple[str, ...] = ()
     away: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()  # what the change takes away of the service; (): the changed target alone
+
+    @property
+    def taking(self) -> int:
+        """How many targets of the service the change takes away."""
+        return max(1, len(self.taken))
+
+
+def taken_words(case: Case, taken: tuple[str, ...]) -> str:
+    """What a change takes away, in words: the target, its parts of one service, or both; (): the target."""
+    parts = [each for each in taken if each != case.target]
+    if not parts:
+        return case.target
+    named = f"{', '.join(parts[:5])}{f' and {len(parts) - 5} more' if len(parts) > 5 else ''}"
+    if case.target in taken:
+        return f"{case.target} with {named}"
+    return f"{named} ({'a part' if len(parts) == 1 else 'parts'} of {case.target})"
 
 
 class AskedWhen(StrEnum):

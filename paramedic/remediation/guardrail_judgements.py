@@ -6,7 +6,19 @@ from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso, spoken
 from paramedic.remediation.approval import Answer, Approval, describe_instance
-from paramedic.remediation.guardrail import Asking, AtOnce, Budget, Busy, Case, Earlier, Granted, Holding, No, Spent
+from paramedic.remediation.guardrail import (
+    Asking,
+    AtOnce,
+    Budget,
+    Busy,
+    Case,
+    Earlier,
+    Granted,
+    Holding,
+    No,
+    Spent,
+    taken_words,
+)
 from paramedic.remediation.hours import within
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
@@ -146,20 +158,25 @@ def left(_case: Case, spent: Spent, budget: Budget) -> str:
 
 
 def too_many(case: Case, busy: Busy, at_once: AtOnce) -> No | None:
+    """Why more would be changed at once than may be; None where not."""
     allowed = at_once.allowed(at_once.of - len(busy.away))
-    if len(busy.changing) < allowed:
+    alone = not busy.changing and case.target in (busy.taken or (case.target,))  # one change of the service always may
+    if alone or len(busy.changing) + busy.taking <= allowed:
         return None
     away = ""
     if allowed < at_once.count:
         away = f", for {', '.join(busy.away[:5])} {'is' if len(busy.away) == 1 else 'are'} not seen healthy"
+    named = f" ({', '.join(busy.changing[:5])})" if busy.changing else ""
+    more = f", it would change {busy.taking}, {taken_words(case, busy.taken)}" if busy.taking > 1 else ""
     return No(
-        f"{len(busy.changing)} of service {case.service}'s {at_once.of} targets have a change that is not verified yet "
-        f"({', '.join(busy.changing[:5])}), and {allowed} may have one at a time{away}",
-        f"wait until those are well, or {case.by_hand}",
+        f"{len(busy.changing)} of service {case.service}'s {at_once.of} targets have a change that is not verified yet"
+        f"{named}{more}, and {allowed} may have one at a time{away}",
+        f"wait until those are well, or {case.by_hand}" if busy.changing else case.by_hand,
     )
 
 
 def spread(_case: Case, busy: Busy, at_once: AtOnce) -> str:
+    """How many may be changed at once, and how many others are."""
     allowed = at_once.allowed(at_once.of - len(busy.away))
     fewer = "" if allowed == at_once.count else f" ({len(busy.away)} not seen healthy)"
     return f"{allowed} of {at_once.of} targets at once{fewer}, {len(busy.changing)} others are being changed"

@@ -31,6 +31,7 @@ from paramedic.remediation.guardrail import (
     WrittenBudget,
 )
 from paramedic.remediation.hours import FREEZE_RULE, HOURS_KEY, HOURS_RULE
+from paramedic.remediation.parts import PARTS_RULE
 from paramedic.remediation.quorum import QUORUM, QUORUM_RULE
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.site_limits import DEFAULTS, SiteLimits
@@ -106,7 +107,7 @@ class Guardrails:
     def counts_healthy(self) -> bool:
         """Whether the service's other targets must be looked at before the change."""
         at_once: AtOnce | None = self.asked.get(AT_ONCE_KEY.key)
-        return QUORUM in self.asked or (at_once is not None and at_once.count > 1)
+        return QUORUM in self.asked or (at_once is not None and at_once.counts_healthy)
 
     def rules(self) -> list[Guardrail]:
         """Those that are asked: the ones that always hold, and the author's."""
@@ -304,14 +305,16 @@ RULES: tuple[Guardrail, ...] = (
         "at once",
         judgements.too_many,
         About(
-            "other targets of the service with an act that is open or not verified well, until their incident has ended; and, "
-            "where more than one may be, which of the others are seen healthy",
+            "other targets of the service with an act that is open or not verified well, until their incident has ended, on "
+            "them, on a part of them or on what they are a part of; and, where more than one may be, which of the others are "
+            "seen healthy",
             "how many, which, and how many may be: of what is healthy the share that `at_once` says, and one at least",
             "wait until those are well; a person who resolves their incidents frees the place",
         ),
         yes=judgements.spread,
         written=AT_ONCE_KEY,
     ),
+    PARTS_RULE,
     Guardrail(
         APPROVAL,
         judgements.unapproved,

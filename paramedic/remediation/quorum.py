@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from paramedic.machine.clock import spoken
-from paramedic.remediation.guardrail import About, Case, Guardrail, Misfit, No, Surroundings, Written
+from paramedic.remediation.guardrail import About, Case, Guardrail, Misfit, No, Surroundings, Written, taken_words
 from paramedic.remediation.health import Health, Sight
 
 #: The key by which an author asks for it.
@@ -25,7 +25,7 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """How the other targets of a service looked just before a change, by their id; looked at from `taken_at` on."""
+    """How other targets looked just before a change, by their id; looked at from `taken_at` on."""
 
     taken_at: datetime  # by the store's clock
     health: Mapping[str, Health]
@@ -51,13 +51,14 @@ class Members:
 class Healthy:
     """The service's members at this moment: how many there are, and why some do not count as healthy."""
 
-    members: int  # with the target that is to be changed, which never counts as healthy
+    members: int  # with what the change takes away, which never counts as healthy
     missing: Mapping[str, str]  # of the others
+    taken: tuple[str, ...] = ()  # what the change takes away of the service; (): the changed target alone
 
     @property
     def count(self) -> int:
-        """How many members are healthy beside the target that is to be changed."""
-        return self.members - 1 - len(self.missing)
+        """How many members are healthy beside what the change takes away."""
+        return self.members - max(1, len(self.taken)) - len(self.missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +106,24 @@ def _misfits(quorum: Quorum, around: Surroundings) -> list[Misfit]:
     return []
 
 
-def _too_few(case: Case, healthy: Healthy | None, quorum: Quorum) -> No | None:
+def too_few(case: Case, healthy: Healthy | None, quorum: Quorum) -> No | None:
+    """Why the change would leave too few of the service's targets; None where it would not."""
     if healthy is None:
         return No("nobody has looked how the service's other targets are", case.by_hand)
     needed = quorum.needed(healthy.members)
     if healthy.count >= needed:
         return None
     missing = "; ".join(f"{target} {why}" for target, why in sorted(healthy.missing.items())[:_NAMED])
+    beside = taken_words(case, healthy.taken)
     return No(
-        f"{healthy.count} of service {case.service}'s {healthy.members} targets are seen healthy beside {case.target}, and "
+        f"{healthy.count} of service {case.service}'s {healthy.members} targets are seen healthy beside {beside}, and "
         f"{needed} must be (keep_healthy: {quorum.text}){f': {missing}' if missing else ''}",
         f"mend those first, or {case.by_hand}",
     )
 
 
-def _enough(_case: Case, healthy: Healthy | None, quorum: Quorum) -> str:
+def enough(_case: Case, healthy: Healthy | None, quorum: Quorum) -> str:
+    """What let it pass, with its numbers."""
     if healthy is None:
         return "nobody looked"
     return f"{healthy.count} of {healthy.members} healthy beside it, and {quorum.needed(healthy.members)} must be"
@@ -132,14 +136,15 @@ WrittenQuorum = Annotated[Quorum, BeforeValidator(parsed, json_schema_input_type
 
 QUORUM_RULE = Guardrail(
     "quorum",
-    _too_few,
+    too_few,
     About(
         "how the other targets of the service look, just before: its owner says that it runs, its health address answers, "
-        "its checks are well, no change of it is unverified and no incident of it is open; what cannot be seen is not healthy",
+        "its checks are well, no change of it, of a part of it or of what it is a part of is unverified, and no incident of it "
+        "is open; what cannot be seen is not healthy",
         "how many are healthy, how many must be, and what is wrong with the others",
         "mend those first, or act by the Mitigation",
     ),
-    yes=_enough,
+    yes=enough,
     written=Written(
         QUORUM,
         WrittenQuorum,

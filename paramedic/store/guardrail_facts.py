@@ -14,9 +14,11 @@ from paramedic.remediation.guardrail import AtOnce, Budget, Busy, Earlier, Grant
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
+from paramedic.remediation.parts import Counted, PartsOf
 from paramedic.remediation.quorum import Healthy, Members
 from paramedic.remediation.site_limits import BreakerLimit, FleetLimit
 from paramedic.remediation.storm import Storm
+from paramedic.remediation.touched import Touched
 from paramedic.store import Tx, acts, approvals, breakers, claims, kill_switch, maintenance, members, storms
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
@@ -37,8 +39,9 @@ class Run:
 class Around:
     """What was read of the target's surroundings just before, outside of the transaction."""
 
-    members: Members | None = None  # how the service's other targets looked; None: nobody looked
+    members: Members | None = None  # how the other targets of the touched services looked; None: nobody looked
     overlapping: tuple[str, ...] = ()  # the targets that it is a part of, and its parts
+    touched: tuple[Touched, ...] = ()  # its service, and those of its parts; (): nobody read what is listed
 
 
 NOTHING_AROUND = Around()
@@ -176,33 +179,39 @@ def _spent(tx: Tx, budget: Budget, which: ColumnElement[bool]) -> Spent:
     return Spent(len(written), written[budget.count - 1] + budget.per if len(written) >= budget.count else None)
 
 
-def _being_changed(tx: Tx, change: Change, at_once: AtOnce) -> Busy:
-    """Another target counts while an act on it is open, and until its incident has ended if it was not verified well."""
-    changing = _unverified(tx, change)
-    if at_once.count == 1:  # the same share of however many are healthy is one
-        return Busy(changing)
-    missing = members.missing(tx, change.service, change.target, change.around.members, changing)
-    if missing is None and change.run is not None:
-        missing = {f"another that nobody looked at ({number})": "" for number in range(at_once.of - 1 - len(changing))}
-    return Busy(changing, tuple(target for target in missing or {} if target not in changing))
-
-
-def _unverified(tx: Tx, change: Change) -> tuple[str, ...]:
-    unverified = table.c.result.is_(None) | (
-        table.c.result.in_(("done", "failed", "unknown")) & (incident_rows.c.state != State.RESOLVED)
-    )
-    query = select(table.c.target).join(incident_rows, incident_rows.c.number == table.c.incident).distinct()
-    query = query.where(incident_rows.c.service == change.service, table.c.target != change.target, unverified)
-    return tuple(tx.conn.execute(query.order_by(table.c.target)).scalars())
+def _own(change: Change) -> Touched:
+    """The service of the changed target; with nobody else in it where nobody read services.yaml."""
+    alone = Touched(change.service, (change.target,))
+    return next((touched for touched in change.around.touched if touched.service == change.service), alone)
 
 
 def _healthy(tx: Tx, change: Change, _quorum: object) -> Healthy | None:
-    missing = members.missing(tx, change.service, change.target, change.around.members, _unverified(tx, change))
-    return (
-        None
-        if missing is None or change.around.members is None
-        else Healthy(len(change.around.members.health) + 1, missing)
-    )
+    touched = _own(change)
+    changing = members.being_changed(tx, touched, change.target)
+    return members.healthy(tx, touched, change.around.members, changing)
+
+
+def _busy(tx: Tx, change: Change, at_once: AtOnce) -> Busy:
+    touched = _own(change)
+    changing = members.being_changed(tx, touched, change.target)
+    return members.busy(tx, touched, change.around.members, changing, at_once)
+
+
+def _parts(tx: Tx, change: Change, _asked: None) -> tuple[PartsOf, ...]:
+    return tuple(_parts_of(tx, change, touched) for touched in change.around.touched if touched.has_parts)
+
+
+def _parts_of(tx: Tx, change: Change, touched: Touched) -> PartsOf:
+    changing, looked_at = members.being_changed(tx, touched, change.target), change.around.members
+    counted = [
+        Counted(
+            limits,
+            None if limits.keep_healthy is None else members.healthy(tx, touched, looked_at, changing),
+            Busy() if limits.at_once is None else members.busy(tx, touched, looked_at, changing, limits.at_once),
+        )
+        for limits in touched.limits
+    ]
+    return PartsOf(touched, tuple(counted))
 
 
 def _unhelpful(tx: Tx, change: Change, limit: BreakerLimit) -> Unhelpful:
@@ -240,6 +249,7 @@ QUERIES: Mapping[str, Callable[[Tx, Change, Any], Any]] = {
     "budget": _spent_on_target,
     "service budget": _spent_on_service,
     "quorum": _healthy,
-    "at once": _being_changed,
+    "at once": _busy,
+    "parts": _parts,
     "approval": _approval,
 }

@@ -1,6 +1,6 @@
 """The intent before a change to production, with every guardrail read in its transaction (P9)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.quorum import Members
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity
+from paramedic.remediation.touched import Touched
 from paramedic.store import Tx, acts, breakers, guardrail_facts, incidents
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
@@ -152,12 +153,13 @@ def foreseen(
     severity: Severity,
     remedy: str,
     limits: Guardrails,
-    others: Iterable[str] = (),
+    touched: tuple[Touched, ...] = (),
     incident: str = "the incident",
 ) -> Refusal | None:
     """The refusal that a change of this target would get now, by a run with claim and grant. Writes nothing, permits nothing.
 
-    `others` are the service's other targets: one counts as healthy as long as the store knows nothing against it.
+    `touched` are the services that the change touches: another target of theirs counts as healthy as long as the store knows
+    nothing against it.
     """
     case = Case(
         now=tx.now,
@@ -167,6 +169,7 @@ def foreseen(
         severity=severity,
         identity=Identity(""),
     )
-    assumed = Members(tx.now, {other: Health(Sight.WELL, "nothing is known against it") for other in others})
-    change = Change(service, target, runbook, None, remedy, Around(assumed))
+    others = {other for each in touched for other in each.others}
+    assumed = Members(tx.now, dict.fromkeys(others, Health(Sight.WELL, "nothing is known against it")))
+    change = Change(service, target, runbook, None, remedy, Around(assumed, touched=touched))
     return judge(case, guardrail_facts.seen(tx, change, limits), limits)

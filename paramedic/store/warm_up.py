@@ -15,6 +15,7 @@ from paramedic.remediation.hours import FREEZE_KEY, HOURS_KEY
 from paramedic.remediation.quorum import Members
 from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.remediation.target import Identity
+from paramedic.remediation.touched import Touched
 from paramedic.store import (
     REVISIONS,
     Store,
@@ -71,6 +72,13 @@ def _asked() -> dict[str, Any]:
     return {key: value for key, value in guardrail_rules.examples().items() if key not in _BY_THE_CLOCK}
 
 
+def _around(tx: Tx, service: str, target: str) -> Around:
+    """A service whose other targets are well."""
+    others = ("a", "b", "c")
+    members = Members(tx.now, dict.fromkeys(others, Health(Sight.WELL, "r")))
+    return Around(members, touched=(Touched(service, (target,), dict.fromkeys(others, ())),))
+
+
 def _play(tx: Tx) -> None:
     """Play one incident: open, begin, claim, sample, change, resolve."""
     alert = Alert("rehearsal", "Rehearsal", Severity.CRITICAL, Status.FIRING, utc_now(), "rehearsal")
@@ -99,7 +107,7 @@ def _play(tx: Tx) -> None:
             identity=Identity("RUNNING", {"started_at": 1.0}),
             deadline=minute,
             limits=limits,
-            around=Around(Members(tx.now, dict.fromkeys(("a", "b", "c"), Health(Sight.WELL, "r")))),
+            around=_around(tx, incident.service, "t"),
         )
         if isinstance(act, Act):
             acts.close(tx, act, result="cured", why="r", actor="run:1")

@@ -11,7 +11,7 @@ from databases import Clock
 from forms import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_states import ALIVE, DEADLINE, FREE, intended, working
+from store_states import ALIVE, DEADLINE, FREE, intended, surroundings, working
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.catalog import front_matter
@@ -26,10 +26,9 @@ from paramedic.machine.clock import utc_now
 from paramedic.remediation.guardrail import OUT_OF_HOURS, AtOnce, Budget, Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.health import Health, Sight
-from paramedic.remediation.quorum import Members, Quorum
+from paramedic.remediation.quorum import Quorum
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.store import Store, acts, claims, intents, lifecycle, trail
-from paramedic.store.guardrail_facts import Around
 from paramedic.text.local_span import parse as parse_span
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +165,7 @@ def test_the_stricter_of_both_versions_counts_whichever_it_is(timed: Store, cloc
     clock.advance(timedelta(hours=2))
     claim = working(timed)
     well = Health(Sight.WELL, "it runs")
-    around = Around(Members(clock.now(), {f"web-{number}/tracking-api": well for number in (2, 3, 4)}))
+    around = surroundings(clock.now(), {f"web-{number}/tracking-api": well for number in (2, 3, 4)})
     wide, narrow = BOTH[key]
     for then, today in ((narrow, wide), (wide, narrow), (narrow, narrow)):
         with timed.read() as tx:

@@ -75,6 +75,16 @@ def test_of_a_change_that_nothing_stops_nothing_is_foreseen(begin: Any, timed: S
         assert foreseen(tx, case.run.incident, rungs) == []
 
 
+def test_the_other_targets_count_as_healthy_but_for_what_the_store_knows_of_them(begin: Any, timed: Store) -> None:
+    case = begin(("cooldown: 10m, ", "keep_healthy: 3 of 4, cooldown: 10m, "))
+    rungs = ladder(timed, case.settings, case.run.incident)
+    with timed.record() as tx:
+        assert foreseen(tx, case.run.incident, rungs) == []
+        opened(tx, target="web-2/tracking-api")
+        [one] = foreseen(tx, case.run.incident, rungs)
+    assert (one.guardrail, "web-2/tracking-api has an open incident" in one.reason) == ("quorum", True)
+
+
 def test_a_retry_soon_after_the_last_change_meets_the_cooldown_and_not_the_spent_grant(
     begin: Any, timed: Store
 ) -> None:

@@ -24,6 +24,7 @@ from paramedic.remediation.breaker import BREAKER, FLEET, Changed, Unhelpful
 from paramedic.remediation.guardrail import Busy, Case, Earlier, Granted, Holding
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.target import Identity
+from paramedic.remediation.touched import Touched
 from paramedic.store import Store, intents
 from paramedic.store.tables import acts, incidents
 
@@ -99,7 +100,7 @@ class Judged:
                 severity=Severity.CRITICAL,
                 remedy="restart",
                 limits=self.limits,
-                others=[other.id for other in self.others],
+                touched=(Touched(self.runbook.service, (self.target.id,), {other.id: () for other in self.others}),),
             )
         assert refusal is None or refusal.guardrail == guardrail
         return refusal is not None
@@ -225,6 +226,7 @@ def _nothing_amiss(judged: Judged) -> dict[str, Any]:
         "claim": Holding(1, 1, is_ours=True, lease_until=judged.clock.time + HOUR),
         "grant": Granted("open"),
         "kill switch": (),
+        "parts": (),
         FLEET: Changed(0, is_among=False),
         BREAKER: Unhelpful(judged.target.id, "restart", ()),
     }

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from databases import Clock
 from fake_service import target as fake_target
-from store_states import ALIVE, DEADLINE, claimed, intended, opened, working
+from store_states import ALIVE, DEADLINE, claimed, intended, opened, surroundings, working
 
 from paramedic.alerts.alert import Severity
 from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample, check_spec
@@ -14,7 +14,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.guardrail import AtOnce, Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.health import Health, Sight
-from paramedic.remediation.quorum import SEEN_WITHIN, Members, Quorum
+from paramedic.remediation.quorum import SEEN_WITHIN, Quorum
 from paramedic.store import Store, acts, attempts, checks, intents, lifecycle
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
@@ -30,7 +30,7 @@ SPEC = check_spec(CheckSpec)
 
 
 def looked(clock: Clock, changed: Mapping[str, Health] | None = None) -> Around:
-    return Around(Members(clock.now(), dict.fromkeys(OTHERS, WELL) | dict(changed or {})))
+    return surroundings(clock.now(), dict.fromkeys(OTHERS, WELL) | dict(changed or {}))
 
 
 def judged(store: Store, claim: Claim, around: Around, limits: Guardrails = THREE) -> Act | Refusal:
@@ -119,7 +119,7 @@ def test_one_whose_check_is_broken_or_sees_nothing_is_not_healthy(
         tx.conn.execute(incident_rows.update().values(service=at.service))
         assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
         claim = claimed(tx, number)
-    around = Around(Members(clock.now(), {at.id: WELL}))
+    around = surroundings(clock.now(), {at.id: WELL}, target="web-9/other", service=at.service)
     judgement = judged(timed, claim, around, TWO)
     assert isinstance(judgement, Act) is healthy
     if isinstance(judgement, Refusal):
@@ -141,14 +141,14 @@ def test_at_once_counts_over_what_is_healthy(timed: Store, clock: Clock) -> None
     first, second = working(timed), working(timed, target=OTHERS[0])
     assert isinstance(judged(timed, first, looked(clock), limits), Act)
     down = dict.fromkeys(OTHERS[1:], Health(Sight.FAILING, "it is down"))
-    around = Around(Members(clock.now(), {FIRST: WELL} | down))
+    around = surroundings(clock.now(), {FIRST: WELL} | down, target=OTHERS[0])
     no = refused(timed, second, around, limits)
     assert no.guardrail == "at once"
     assert no.reason == (
         f"1 of service tracking's 4 targets have a change that is not verified yet ({FIRST}), and 1 may have one at a time, "
         f"for {OTHERS[1]}, {OTHERS[2]} are not seen healthy"
     )
-    around = Around(Members(clock.now(), dict.fromkeys((FIRST, *OTHERS[1:]), WELL)))
+    around = surroundings(clock.now(), dict.fromkeys((FIRST, *OTHERS[1:]), WELL), target=OTHERS[0])
     assert isinstance(judged(timed, second, around, limits), Act)
 
 
@@ -165,7 +165,7 @@ def test_one_at_a_time_needs_no_look(timed: Store) -> None:
     assert isinstance(judged(timed, working(timed), Around(), limits), Act)
 
 
-def test_a_dry_run_counts_what_the_store_knows(timed: Store) -> None:
+def test_a_dry_run_counts_what_the_store_knows(timed: Store, clock: Clock) -> None:
     def foreseen() -> Refusal | None:
         with timed.read() as tx:
             return intents.foreseen(
@@ -176,7 +176,7 @@ def test_a_dry_run_counts_what_the_store_knows(timed: Store) -> None:
                 severity=Severity.WARNING,
                 remedy="restart",
                 limits=THREE,
-                others=OTHERS,
+                touched=looked(clock).touched,
             )
 
     assert foreseen() is None

@@ -82,7 +82,8 @@ def test_what_let_an_act_pass_is_on_the_trail_with_its_numbers(timed: Store) -> 
         intended(tx, claim, limits=Guardrails("act", {"budget": Budget(2, HOUR), "at_once": AtOnce(1, 4)}))
         entry = trail.head(tx)
     assert entry is not None
-    assert entry.data["guardrails"][-2:] == [
+    assert entry.data["guardrails"][-3:] == [
         "budget: 0 of 2 within 1h",
         "at once: 1 of 4 targets at once, 0 others are being changed",
+        "parts: none",
     ]

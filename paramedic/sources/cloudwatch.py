@@ -9,18 +9,15 @@ import json
 import re
 import threading
 from collections.abc import Mapping
-from typing import Any
-
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from typing import TYPE_CHECKING, Any
 
 from paramedic.alerts.alert import Status
 from paramedic.alerts.draft import Draft
 from paramedic.alerts.payload import Fields, parsed_object
 from paramedic.alerts.reading import Aside, BadPayload, Reading
-from paramedic.transports import http_deadline
+
+if TYPE_CHECKING:  # loaded by the gateway when the first message is to be checked: `runbook lint` needs none of it
+    from cryptography.hazmat.primitives.asymmetric import rsa
 
 NAME = "cloudwatch"
 BODY = "Amazon SNS's message with a CloudWatch alarm, as it is delivered, raw, or in a Lambda's envelope."
@@ -67,7 +64,7 @@ _SIGNED = {
     "SubscriptionConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
     "UnsubscribeConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 }
-_HASHES: Mapping[str, type[hashes.HashAlgorithm]] = {"1": hashes.SHA1, "2": hashes.SHA256}
+_HASHES: Mapping[str, str] = {"1": "SHA1", "2": "SHA256"}
 
 #: What an alarm's description may say in a line of its own: CloudWatch has no field for it, and sends no tags.
 _SAID = re.compile(r"^(severity|service|env|instance|team)[ \t]*[:=][ \t]*([^\s]{1,200})[ \t]*$", re.MULTILINE)
@@ -77,7 +74,7 @@ _SECONDS = 5.0
 
 _CERTIFICATE_BYTES = 65_536
 
-_certificates: dict[str, rsa.RSAPublicKey] = {}
+_certificates: "dict[str, rsa.RSAPublicKey]" = {}
 _lock = threading.Lock()
 
 
@@ -93,6 +90,10 @@ def authentic(_headers: Mapping[str, str], body: bytes, credential: str) -> bool
 
 
 def _is_signed(message: Mapping[str, str]) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
+
     names, algorithm = _SIGNED.get(message.get("Type", "")), _HASHES.get(message.get("SignatureVersion", ""))
     url = message.get("SigningCertURL", "")
     if names is None or algorithm is None or not _OF_SNS.fullmatch(url) or not url.endswith(".pem"):
@@ -100,17 +101,20 @@ def _is_signed(message: Mapping[str, str]) -> bool:
     words = "".join(f"{name}\n{message[name]}\n" for name in names if name in message)
     try:
         signature = base64.b64decode(message.get("Signature", ""), validate=True)
-        _key(url).verify(signature, words.encode(), padding.PKCS1v15(), algorithm())
+        _key(url).verify(signature, words.encode(), padding.PKCS1v15(), getattr(hashes, algorithm)())
     except (InvalidSignature, ValueError, OSError):
         return False
     return True
 
 
-def _key(url: str) -> rsa.RSAPublicKey:
+def _key(url: str) -> "rsa.RSAPublicKey":
     """The key of SNS's certificate there. Raises OSError where it cannot be had, ValueError where it is none."""
     with _lock:
         if url in _certificates:
             return _certificates[url]
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
     key = x509.load_pem_x509_certificate(fetched(url)).public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         raise ValueError("SNS's certificate has no RSA key")  # noqa: TRY004 - as a certificate that is none
@@ -123,6 +127,8 @@ def _key(url: str) -> rsa.RSAPublicKey:
 
 def fetched(url: str) -> bytes:
     """What SNS answers there. Raises OSError."""
+    from paramedic.transports import http_deadline
+
     try:
         with http_deadline.client(seconds=_SECONDS) as client:
             answer = client.get(url)

@@ -17,6 +17,7 @@ from paramedic.doors import changing, reading
 from paramedic.errors import TemporaryError
 from paramedic.integrations.probes import tls
 from paramedic.kinds.transport import Ended, TcpPort, UnixSocket
+from paramedic.processes import going_on
 from paramedic.remediation.health import Sight
 from paramedic.transports import http_probe
 
@@ -87,6 +88,8 @@ class Machine:
             "Job": "",
             "MainPID": 4000 + self.instance,
             "InvocationID": f"{self.instance:032x}",
+            "CanReload": "yes",
+            "StateChangeTimestampMonotonic": 1000 + len(self.changes),
         }
         return "\n".join(f"{name}={value}" for name, value in properties.items())
 
@@ -154,10 +157,12 @@ class Program:
 
     def end(self, deadline: float) -> Ended:
         machine, arguments = self._machine, self._arguments
-        machine.instance += 1
         if "systemctl" in arguments:
-            machine.change("restart", arguments[-1])
+            verb = arguments[arguments.index("systemctl") + 1]
+            machine.instance += verb == "restart"  # what is reloaded goes on
+            machine.change(verb, arguments[-1])
         else:
+            machine.instance += 1
             within = timedelta(seconds=round(deadline - self._begun, 6))
             machine.change("run", arguments, self._cwd, self._environment, within, self._killed_after)
         return Ended(0, "", "")
@@ -186,6 +191,9 @@ class Supervisord:
             self._machine.instance += 1
             self._machine.change("restart", *{call["params"][0] for call in calls})  # type: ignore[index]
             answer: Any = [True, True, self._info()]
+        elif method == "supervisor.signalProcess":
+            self._machine.change("reload", *params)
+            answer = True
         else:
             self._machine.asked.append(("supervisord", params))
             answer = self._info()
@@ -275,6 +283,7 @@ def in_place(patch: pytest.MonkeyPatch, clock: Clock) -> tuple[Machine, Network]
     network = Network(machine)
     for door in (reading, changing):
         patch.setattr(door, "transport", lambda _target, _act=None: machine)
+    patch.setattr(going_on, "LOOKED_AT_SECONDS", 0.0)  # by a clock that stands still a second is never over
     patch.setattr(http_probe, "probe", network.get)
     patch.setattr(socket, "create_connection", network.connect)
     patch.setattr(tls, "shown_chain", network.chain)

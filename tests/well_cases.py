@@ -190,6 +190,10 @@ def sent_by(case: Case, name: str) -> list[tuple[Any, ...]]:
         if word == "run":
             found.append(("run", *run_by(case, detail)))
             continue
+        if word == "reload":
+            program = case.listed.get("supervisord")
+            found.append(("reload", name) if program is None else ("reload", name, program["reload"]))
+            continue
         if word.startswith("rollback"):
             found.append(("rollback", case.listed["releases"]))
         found.append(("restart", name))

@@ -178,8 +178,11 @@ def targets(
     spellings = [[f"{host}:9100"], [f"alias-{number}", f"{host}.example"]]
     keys: dict[str, Any] = {
         "host": host,
-        kind: {"program": name, "address": address} if kind == "supervisord" else name,
+        kind: name,
     }
+    if kind == "supervisord":
+        signal = draw(st.sampled_from(["HUP", "USR1", "USR2"]))
+        keys[kind] = {"program": name, "address": address, "reload": signal}
     if has.health:
         where = draw(st.sampled_from(["http://127.0.0.1:80", "https://[::1]", "http://h.example:8080"]))
         keys["health"] = f"{where}/Health-{number}/?of=it"

@@ -24,7 +24,7 @@ from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import CreatedRun
-from paramedic.doors import changing
+from paramedic.doors import changing, reading
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.intake import routing
@@ -357,6 +357,10 @@ def targeted(case: Case, run: PlaybookRun, world: World, seen: Heard) -> None:
     if case.kind == "supervisord":
         [address] = set(machine.told("connect"))
         seen.note(("target", "supervisord", "address"), address)
+        machine.changes.clear()
+        changing.changer(run.target, HOUR).reload(reading.identity(run.target), lambda: None)
+        [(_, _, signal)] = machine.changes
+        seen.note(("target", "supervisord", "reload"), signal)
     if "log" in listed:
         [log] = set(machine.told("tail"))
         seen.note(("target", "log"), log)

@@ -70,7 +70,7 @@ image: .venv/ready # makes a base of Debian's packages once: 3 minutes
 	@LONG_TESTS=1 REQUIRE_REAL_SERVERS=1 $(BIN)/pytest tests/real/test_image.py tests/real/test_image_roles.py $(ARGS)
 
 kubernetes: .venv/ready # builds kube-apiserver and kube-controller-manager once: 4 minutes on 2 cores
-	@KUBERNETES_BUILD="$$(.ci/kubernetes)" LONG_TESTS=1 REQUIRE_REAL_SERVERS=1 $(BIN)/pytest tests/real/test_kubernetes.py tests/real/test_kubernetes_manifests.py tests/real/test_kubernetes_stories.py tests/real/test_demo_in_kubernetes.py tests/kill/test_real_workloads_killed.py $(ARGS)
+	@KUBERNETES_BUILD="$$(.ci/kubernetes)" LONG_TESTS=1 REQUIRE_REAL_SERVERS=1 $(BIN)/pytest tests/real/test_kubernetes.py tests/real/test_kubernetes_releases.py tests/real/test_kubernetes_manifests.py tests/real/test_kubernetes_stories.py tests/real/test_demo_in_kubernetes.py tests/kill/test_real_workloads_killed.py $(ARGS)
 
 production: .venv/ready
 	@.ci/needs initdb=postgresql redis-server=redis-server nginx=nginx-light

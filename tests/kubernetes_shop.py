@@ -80,6 +80,13 @@ class Shop:
         did: str = changer.did
         return did
 
+    def do_asked(self, remedy: str, **words: Any) -> str:
+        """A remedy of its kind's own that a runbook writes with words; what came of it."""
+        changer = self.module.Changer(self.target, Kubernetes(self.host), WITHIN)
+        getattr(changer, remedy)(self.identity(), lambda: None, self.module.ASKED[remedy](**words))
+        did: str = changer.did
+        return did
+
     def break_pod(self, name: str) -> str:
         """Its container crashes from now on; the pod's id."""
         path = f"/api/v1/namespaces/{self.namespace}/pods/{name}"
@@ -130,6 +137,11 @@ class Shop:
     def names(self) -> list[str]:
         found = self.server.ask("GET", f"/api/v1/namespaces/{self.namespace}/pods")["items"]
         return sorted(pod["metadata"]["name"] for pod in found)
+
+    def node(self) -> str:
+        """The node of one of its pods."""
+        found: str = self.server.ask("GET", f"/api/v1/namespaces/{self.namespace}/pods")["items"][0]["spec"]["nodeName"]
+        return found
 
     def evidence(self, kind: str) -> str:
         deadline = boottime() + WITHIN.total_seconds()

@@ -179,8 +179,8 @@ RULES: tuple[Guardrail, ...] = (
         "kill switch",
         judgements.paused,
         About(
-            "the pauses: of everything, of this service, of this runbook, or `mass`, which the checks write while too much "
-            "is broken at once",
+            "the pauses: of everything, of this service, of this runbook, of a service that has a part of the target, or `mass`, "
+            "which the checks write while too much is broken at once",
             "which pauses, by whom, since when and why",
             "`paramedic resume`, with `--service NAME`, `--runbook NAME` or `--mass`: the refusal names the command",
         ),
@@ -190,7 +190,7 @@ RULES: tuple[Guardrail, ...] = (
         "maintenance",
         judgements.in_maintenance,
         About(
-            "the windows of the service and of the target",
+            "the windows of the service, of the target and of its parts",
             "which one, until when, by whom and why",
             "`paramedic maintenance end NUMBER`",
         ),

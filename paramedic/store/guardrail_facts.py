@@ -81,11 +81,22 @@ def seen(tx: Tx, change: Change, guardrails: Guardrails) -> dict[str, Any]:
 
 
 def _pauses(tx: Tx, change: Change, _asked: None) -> tuple[Pause, ...]:
-    return kill_switch.stopping(tx, service=change.service, runbook=change.runbook)
+    """Those of the service and the runbook, and of each service that a part is of."""
+    found = list(kill_switch.stopping(tx, service=change.service, runbook=change.runbook))
+    for touched in change.around.touched:
+        if touched.has_parts:
+            found += kill_switch.stopping(tx, service=touched.service, runbook=None)
+    return tuple(dict.fromkeys(found))
 
 
 def _window(tx: Tx, change: Change, _asked: None) -> Window | None:
-    return maintenance.covering(tx, service=change.service, target=change.target)
+    """That of the target, or of one of its parts."""
+    own = maintenance.covering(tx, service=change.service, target=change.target)
+    parts = [
+        (touched.service, each) for touched in change.around.touched if touched.has_parts for each in touched.taken
+    ]
+    found = (maintenance.covering(tx, service=service, target=each) for service, each in parts)
+    return own or next((window for window in found if window is not None), None)
 
 
 def _state(_tx: Tx, change: Change, _asked: None) -> State:

@@ -139,16 +139,6 @@ def test_controller_revisions_are_gone_back_to(server: Server, kind: str) -> Non
     assert shop.releases().current().rolled_back_to
 
 
-@pytest.mark.parametrize("kind", ["statefulset", "daemonset"])
-def test_a_stuck_rollout_leaves_pods_of_the_release_before_which_is_known_to_be_healthy(
-    server: Server, kind: str
-) -> None:
-    shop = Shop(server, f"healthy-{kind}", kind)
-    shop.deploy("shop/api:bad")
-    until("its rollout is stuck", lambda: "ImagePullBackOff" in shop.evidence("pods"))
-    assert shop.releases().before().healthy
-
-
 @long
 def test_a_stateful_set_that_waits_for_a_stuck_pod_says_which_pod_to_delete(server: Server) -> None:
     shop = Shop(server, "stuck-set", "statefulset")

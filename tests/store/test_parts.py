@@ -1,6 +1,7 @@
 """A whole and its parts in the quorum and in `at_once`: what overlaps with a change is changed too, of whichever service."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 from databases import Clock
@@ -13,7 +14,7 @@ from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.quorum import Members, Quorum
 from paramedic.remediation.touched import ServiceLimits, Touched
-from paramedic.store import Store, acts, attempts, claims, intents, lifecycle, trail
+from paramedic.store import Store, acts, attempts, claims, intents, kill_switch, lifecycle, maintenance, trail
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.guardrail_facts import Around
@@ -103,6 +104,33 @@ def test_a_service_whose_runbooks_ask_nothing_is_asked_nothing(timed: Store, clo
     down = dict.fromkeys((THIRD, FOURTH), UNKNOWN)
     around = looked(clock, of_hosts("h-1"), of_shop(FIRST, SECOND), but=down)
     assert isinstance(judged(timed, begun(timed, "h-1"), around), Act)
+
+
+@pytest.mark.parametrize(
+    ("scope", "stops"), [("service:shop", True), ("service:other", False), ("runbook:shop-down", False)]
+)
+def test_a_pause_of_a_service_stops_a_change_of_what_its_parts_are_on(
+    timed: Store, clock: Clock, scope: str, stops: bool
+) -> None:
+    with timed.record() as tx:
+        kill_switch.pause(tx, by="ada", reason="a move", scope=scope)
+    found = judged(timed, begun(timed, "h-1"), looked(clock, of_hosts("h-1"), of_shop(FIRST, SECOND)))
+    assert isinstance(found, Refusal) is stops
+    if isinstance(found, Refusal):
+        assert (found.guardrail, "shop" in found.reason) == ("kill switch", True)
+
+
+@pytest.mark.parametrize(("target", "stops"), [(None, True), (SECOND, True), (THIRD, False)])
+def test_maintenance_of_a_part_stops_a_change_of_the_whole(
+    timed: Store, clock: Clock, target: str | None, stops: bool
+) -> None:
+    with timed.record() as tx:
+        ends = clock.now() + timedelta(hours=1)
+        maintenance.add(tx, service="shop", target=target, starts_at=clock.now(), ends_at=ends, by="ada", reason="x")
+    found = judged(timed, begun(timed, "h-1"), looked(clock, of_hosts("h-1"), of_shop(FIRST, SECOND)))
+    assert isinstance(found, Refusal) is stops
+    if isinstance(found, Refusal):
+        assert found.guardrail == "maintenance"
 
 
 def test_where_nobody_has_looked_at_a_service_that_asks_a_whole_is_not_changed(timed: Store) -> None:

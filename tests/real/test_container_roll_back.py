@@ -11,8 +11,10 @@ from datetime import timedelta
 
 import pytest
 from podman_engine import WELL, Podman, losing_answers, serving
+from ssh_servers import Sshd
 
 from paramedic.docker import replace as replacing
+from paramedic.doors import changing, reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused
 from paramedic.integrations.targets.container import EVIDENCE, Changer, Reader, Releases, restarted
 from paramedic.remediation.release import Release
@@ -73,6 +75,18 @@ def test_it_runs_the_image_before_and_the_old_one_is_kept_stopped(shop: Shop) ->
         f"plain-paramedic-before-{old}": "Exited"
     }
     assert "begun-1" in shop.podman.run("logs", "plain")
+
+
+def test_on_a_host_by_ssh_it_runs_the_image_before_and_that_is_undone(shop: Shop, sshd: Sshd) -> None:
+    there = replace(shop.start("there"), host="web-7", machine=sshd.host())
+    before = shop.podman.identity("there")
+    changer = changing.releases(there, WITHIN, act="act-1")
+    assert changer.roll_back(shop.bad, lambda: None, approved=True) == shop.good
+    after = shop.podman.identity("there")
+    assert (restarted(before, after), after.revision) == (True, shop.good)
+    assert reading.releases(there).current().rolled_back_to
+    changing.releases(there, WITHIN, act="act-2").undo(shop.good, lambda: None)
+    assert shop.podman.identity("there").revision == shop.bad
 
 
 def test_a_roll_back_is_never_rolled_back_and_is_undone_to_the_very_container_that_ran(shop: Shop) -> None:

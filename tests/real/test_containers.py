@@ -286,6 +286,14 @@ def test_on_a_host_by_ssh_it_is_looked_at_and_restarted_there(podman: Podman, ss
     assert until("it has printed", lambda: "begun" in reading.evidence(there, "last-log").text)
 
 
+def test_on_a_host_by_ssh_it_is_stopped_and_started_there(podman: Podman, sshd: Sshd) -> None:
+    there = replace(podman.start("stopped-there"), host="web-7", machine=sshd.host())
+    before = reading.identity(there)
+    after = changing.changer(there, WITHIN, act="act-2").stop_and_start(before, agree)
+    assert reading.restarted(there, before, after)
+    assert (podman.identity("stopped-there"), podman.starts("stopped-there", least=2)) == (after, 2)
+
+
 def test_a_restart_whose_connection_is_cut_is_carried_out_there(
     podman: Podman, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,17 +10,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
+from certificates import Authority
 from podman_engine import WELL, Podman, serving
 from ssh_servers import Sshd, relay
+from tls_engine import port_before, strict
 from waiting import until
 
 from paramedic.doors import changing, reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.integrations.targets.container import EVIDENCE, Changer, Reader, forbidden, restarted, running
 from paramedic.kinds import docker_engine
+from paramedic.kinds.transport import Tls
 from paramedic.machine.clock import boottime
 from paramedic.remediation.target import Target
 from paramedic.transports import local_connection, ssh_connection
@@ -292,6 +296,20 @@ def test_on_a_host_by_ssh_it_is_stopped_and_started_there(podman: Podman, sshd: 
     after = changing.changer(there, WITHIN, act="act-2").stop_and_start(before, agree)
     assert reading.restarted(there, before, after)
     assert (podman.identity("stopped-there"), podman.starts("stopped-there", least=2)) == (after, 2)
+
+
+def test_by_tls_with_certificates_on_both_sides_it_is_looked_at_and_restarted(podman: Podman, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issued("paramedic")
+    ours = Tls(str(authority.file), str(certificate), str(key))
+    with port_before(podman.socket, strict(authority, tmp_path)) as port:
+        there = podman.start("by-tls")
+        there = replace(there, address=f"tcp://127.0.0.1:{port}", words=SimpleNamespace(tls=ours))
+        before = reading.identity(there)
+        after = changing.changer(there, WITHIN).restart(before, agree)
+        assert reading.restarted(there, before, after)
+        assert "begun" in reading.evidence(there, "last-log").text
+    assert podman.identity("by-tls") == after
 
 
 def test_a_restart_whose_connection_is_cut_is_carried_out_there(

@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from kubernetes_server import Server, control_plane
 from kubernetes_shop import Shop
 from waiting import until
 
-from paramedic.errors import Refused
+from paramedic.errors import PermanentError, Refused
 from paramedic.kubernetes import target as workload_target
+from paramedic.remediation.host import Host, KubernetesAccess
+from paramedic.transports import kubernetes_config
 
 pytestmark = [pytest.mark.real, pytest.mark.costly, pytest.mark.long]
 
@@ -27,11 +31,10 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workload_target, "LOOK", timedelta(seconds=60))
 
 
-@pytest.mark.parametrize("kind", ["statefulset", "daemonset"])
-def test_a_stuck_rollout_leaves_pods_of_the_release_before_which_is_known_to_be_healthy(
-    server: Server, kind: str
-) -> None:
-    shop = Shop(server, f"healthy-{kind}", kind)
+def test_a_stuck_rollout_leaves_pods_of_the_release_before_which_is_known_to_be_healthy(server: Server) -> None:
+    shop = Shop(
+        server, "healthy", "statefulset"
+    )  # a DaemonSet has one pod on the one node here, and none of it is left
     shop.deploy("shop/api:bad")
     until("its rollout is stuck", lambda: "ImagePullBackOff" in shop.evidence("pods"))
     assert shop.releases().before().healthy
@@ -94,3 +97,35 @@ def test_what_a_node_suffers_from_and_what_happened_is_seen(server: Server) -> N
     pressure = {"type": "MemoryPressure", "status": "True", "reason": "KubeletHasInsufficientMemory"}
     server.ask("PATCH", f"/api/v1/nodes/{shop.node()}/status", {"status": {"conditions": [pressure]}})
     until("it is told of", lambda: "MemoryPressure" in shop.evidence("nodes"))
+
+
+def test_in_a_pod_the_token_of_its_service_account_is_who_asks(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(server, "in-cluster", "deployment")
+    accounts = "/api/v1/namespaces/in-cluster/serviceaccounts"
+    server.ask("POST", accounts, {"metadata": {"name": "responder"}})
+    asked = {"spec": {"expirationSeconds": 3600}}
+    token = server.ask("POST", f"{accounts}/responder/token", asked)["status"]["token"]
+    server.kubectl("create", "clusterrole", "of-the-pod", "--verb=get,patch", "--resource=deployments.apps")
+    server.kubectl(
+        "create",
+        "rolebinding",
+        "pod",
+        "-n",
+        "in-cluster",
+        "--clusterrole=of-the-pod",
+        "--serviceaccount=in-cluster:responder",
+    )
+    (tmp_path / "token").write_text(token)
+    (tmp_path / "ca.crt").write_bytes((server.folder / "certs" / "apiserver.crt").read_bytes())
+    monkeypatch.setattr(kubernetes_config, "POD", tmp_path)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.port))
+    shop.host = Host("prod", kubernetes=KubernetesAccess())
+    shop.target = replace(shop.target, machine=shop.host)
+    before = shop.identity()
+    shop.restart()
+    assert shop.module.restarted(before, shop.identity())
+    with pytest.raises(PermanentError, match="system:serviceaccount:in-cluster:responder.* cannot list"):
+        shop.evidence("pods")

@@ -76,12 +76,15 @@ class Deployed:
     def ends(self, number: int) -> None:
         """Nothing of ours works on the incident any more, and its person was told."""
 
+        store = self.store()
+
         def over() -> bool:
-            with self.store().read() as tx:
+            with store.read() as tx:
                 made = attempts.of(tx, number)
             return bool(made) and made[-1].state != "open"
 
-        until(f"the end of INC-{number}", over, 300)
+        with contextlib.closing(store):
+            until(f"the end of INC-{number}", over, 300)
         until("a word to a person", lambda: self.mailbox.about(f"INC-{number}"))
 
     def replace(self, old: str, new: str) -> None:

@@ -18,6 +18,7 @@ import psutil
 from production_page import changed
 from required import missing
 from systemd_container import CannotRun, PidOne
+from waiting import until
 
 from paramedic.settings import ROOT
 
@@ -114,7 +115,12 @@ def machine(require: Callable[[str], str]) -> Iterator[Machine]:
         yield Machine(systemd)
     finally:
         systemd.end()
-        shutil.rmtree(folder)
+        until("nothing writes there any more", lambda: _removed(folder))
+
+
+def _removed(folder: Path) -> bool:
+    shutil.rmtree(folder, ignore_errors=True)  # what has just been ended may still be writing
+    return not folder.exists()
 
 
 def _venv(venv: Path) -> None:

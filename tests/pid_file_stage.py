@@ -26,10 +26,11 @@ echo $$ >> "$1/starts"
 while :; do sleep 0.02; done
 """
 
-#: It returns before the daemon has written its pid, as many do.
+#: It returns before the daemon has written its pid, as many do. What ignores a signal from its first moment, as below nohup,
+#: cannot trap it.
 START = """\
 [ ! -e "$1/broken" ] || { echo 'cannot bind to port 80' >&2; exit 7; }
-setsid sh -c 'exec /bin/sh "$1/daemon" "$1"' sh "$1" </dev/null >/dev/null 2>&1 &
+setsid env --default-signal=HUP sh -c 'exec /bin/sh "$1/daemon" "$1"' sh "$1" </dev/null >/dev/null 2>&1 &
 """
 
 

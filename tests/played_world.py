@@ -11,12 +11,14 @@ import pytest
 from databases import migrated
 from prefect.tasks import Task
 from recorded_machine import Clock, Machine, Network, in_place
+from well_files import Folder, written
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.change import observing
 from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
 from paramedic.paging import sending
+from paramedic.settings import Settings, load_settings
 from paramedic.store import Store, incident_alerts
 from paramedic.store.tables import messages as message_rows
 from tasks import approval_form, detect, diagnose, verify
@@ -108,3 +110,20 @@ def renewed(world: World, home: Path) -> None:
     world.machine.forget()
     for kept in (world.network.asked, world.sent, world.questions, world.looks, world.waits):
         kept.clear()
+
+
+#: Channels that runbooks notify.
+CHANNELS = {
+    "ops": {"url": "https://hooks.example/ops", "secret": "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"},
+    "chat": {"url": "json://chat.example/chat"},
+}
+
+
+def settings_of(folder: Folder, home: Path, patch: pytest.MonkeyPatch) -> Settings:
+    for name in ("ACT_DEADLINE", "PROBE_TIMEOUT", "APPROVE_WITHIN"):
+        patch.delenv(f"PARAMEDIC_{name}", raising=False)
+    for name, value in written(folder.settings).items():
+        patch.setenv(f"PARAMEDIC_{name.upper()}", str(value))
+    return load_settings(
+        data=home, runbooks=home / "runbooks", lease="1d", smtp_url="smtp://mail.example", channels=CHANNELS
+    )

@@ -28,7 +28,7 @@ from paramedic.transports.local import Local
 
 #: Where all is seen or nothing: what is missing is the fault of the whole piece.
 ALL_OR_NOTHING = {
-    *((kind, name) for kind in ("supervisord", "systemd") for name in ("process-tree", "memory")),
+    *((kind, name) for kind in ("process", "supervisord", "systemd") for name in ("process-tree", "memory")),
     ("container", "memory"),
     *((kind, name) for kind in WORKLOADS for name in ("workload", "pods", "rollout-history")),
 }

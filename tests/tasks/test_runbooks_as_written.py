@@ -10,10 +10,10 @@ import pytest
 from forms import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from played_world import CLOCK_BEGINS, World, renewed, world
+from played_world import CLOCK_BEGINS, World, renewed, settings_of, world
 from recorded_machine import Machine
 from well_cases import Case, cases, expected, run_by, sent_by
-from well_files import HOUR, MS, At, Folder, linted, meanings, written
+from well_files import HOUR, MS, At, linted, meanings, written
 
 from flows.restart_service import restart_service
 from flows.restore_service import restore_service
@@ -34,7 +34,7 @@ from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.oncall.rotation import Person
 from paramedic.paging import Pager
 from paramedic.remediation.health import Sight
-from paramedic.settings import Settings, load_settings
+from paramedic.settings import Settings
 from paramedic.store import (
     attempts,
     evidence,
@@ -55,10 +55,6 @@ from tasks.verify import stays_healthy
 __all__ = ["world"]
 
 STORIES = {"restart-service": restart_service, "restore-service": restore_service}
-CHANNELS = {
-    "ops": {"url": "https://hooks.example/ops", "secret": "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"},
-    "chat": {"url": "json://chat.example/chat"},
-}
 
 
 class Heard(dict[At, Any]):
@@ -96,16 +92,6 @@ def test_each_value_reaches_the_code_that_uses_it(
     told(case, run, world, seen)
     targeted(case, run, world, seen)
     assert seen == expected(case)
-
-
-def settings_of(folder: Folder, home: Path, patch: pytest.MonkeyPatch) -> Settings:
-    for name in ("ACT_DEADLINE", "PROBE_TIMEOUT", "APPROVE_WITHIN"):
-        patch.delenv(f"PARAMEDIC_{name}", raising=False)
-    for name, value in written(folder.settings).items():
-        patch.setenv(f"PARAMEDIC_{name.upper()}", str(value))
-    return load_settings(
-        data=home, runbooks=home / "runbooks", lease="1d", smtp_url="smtp://mail.example", channels=CHANNELS
-    )
 
 
 def opened(case: Case, library: Library, world: World, seen: Heard) -> Incident:

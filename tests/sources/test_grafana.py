@@ -70,6 +70,11 @@ def test_two_alerts_without_labels_are_told_apart_by_grafana_s_fingerprint() -> 
     assert one != other
 
 
+def test_a_fingerprint_that_somebody_claims_merges_no_two_alerts_with_labels() -> None:
+    one, other = (_one(_read(labels={"alertname": name})).fingerprint for name in ("A", "B"))
+    assert one != other
+
+
 def test_an_alert_that_is_no_object_hides_no_other() -> None:
     body = json.loads(EXAMPLE)
     reading = read({}, json.dumps({**body, "alerts": ["x", *body["alerts"]]}).encode())

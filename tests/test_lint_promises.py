@@ -235,6 +235,7 @@ NOT_DRAWN = {
     **dict.fromkeys(("blocklist", "block_address"), "integrations/targets/test_blocklist_as_written.py"),
     **dict.fromkeys(("deployment", "statefulset", "daemonset"), "integrations/targets/test_workloads.py"),
     "kubernetes": "transports/test_kubernetes_config.py",
+    "configuration": "integrations/evidence/test_host_evidence.py",
     "roll_back_to": "kubernetes/test_healthy_revisions.py",
     "process": "catalog/test_processes_as_written.py",
 }

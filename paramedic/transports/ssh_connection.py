@@ -32,6 +32,7 @@ _REFUSED_SECONDS, _ASK_SECONDS = 2.0, 0.05
 
 #: What paramiko says of a server that does not begin to speak SSH.
 _NO_BANNER = "Error reading SSH protocol banner"
+_SLOW = "its sshd answered, and the handshake did not end in time"
 
 Opens = Callable[[SshTransport, float], paramiko.Channel]
 
@@ -209,7 +210,10 @@ class SshConnection:
     def _shaken_hands(transport: SshTransport, known: KnownHosts, deadline: float) -> None:
         transport.prefer(known.kinds)
         transport.start_client(timeout=max(deadline - boottime(), 0.1))
-        key = transport.get_remote_server_key()  # raises where the handshake did not end in time
+        try:
+            key = transport.get_remote_server_key()
+        except paramiko.SSHException as error:  # the time was over, of which `start_client` says nothing
+            raise paramiko.SSHException(_NO_BANNER if not transport.remote_version else _SLOW) from error
         known.judge(key.get_name(), key.asbytes())
 
     def _logged_in(self, transport: SshTransport, keys: list[Login]) -> Login:

@@ -59,7 +59,7 @@ bench-ingest: .venv/ready
 	@$(BIN)/python benchmarks/ingest.py $(ARGS)
 
 kill-table: .venv/ready
-	@LONG_TESTS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile tests/kill tests/responder/test_features.py $(ARGS)
+	@LONG_TESTS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile tests/kill tests/responder/test_features.py tests/real/test_ssh_network.py $(ARGS)
 
 containers: .venv/ready
 	@.ci/needs podman=podman runc=runc busybox=busybox-static

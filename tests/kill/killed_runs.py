@@ -144,13 +144,22 @@ class KilledRun:
     ) -> None:
         folder.mkdir()
         ready()
-        self.runs.killed(folder, stands, (self.prepare, self.story.folder, self.story.postbox.url, labels))
+        try:
+            self.runs.killed(folder, stands, (self.prepare, self.story.folder, self.story.postbox.url, labels))
+        except pytest.fail.Exception:
+            print(self._reasons())
+            raise
         self.story.store.close()
         self.story.store = Store(self.story.url, now=lambda: utc_now() + LATER)
         with self.story.store.read() as tx:
             [incident] = incidents.listed(tx)
         self.story.number = incident.number
         assert (incident.state, incident.attempt) == (State.WORKING, 1), "nobody has ended it"
+
+    def _reasons(self) -> str:
+        """What the trail says, for who asks why a run ended before its time."""
+        with self.story.store.read() as tx:
+            return "\n".join(f"{entry.what}: {entry.reason}" for entry in stored_trail.entries(tx))
 
     def is_followed(self) -> Outcome:
         """The watchdog looks, and the attempt that it orders works on the incident to its end, of which a person is told."""

@@ -277,6 +277,7 @@ def test_a_restart_whose_link_stays_down_is_a_persons_and_blocks_what_could_repe
     assert hosts.starts() == 2
 
 
+@pytest.mark.long  # a row of the kill table: `make kill-table`
 def test_a_restart_whose_link_goes_down_and_whose_run_dies_is_verified_by_the_next_attempt_and_made_once(
     hosts: Hosts, broken: Story, link_down: Sequence[str], first_runs: FirstRuns
 ) -> None:

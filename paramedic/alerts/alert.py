@@ -10,6 +10,9 @@ from typing import Any, Self
 
 from paramedic.machine.clock import from_iso, iso
 
+#: In the note of an alert whose sender left others of its group out.
+LEFT_OUT = "(truncatedAlerts)"
+
 
 class Severity(StrEnum):
     """How severe the alert is, by its sender."""

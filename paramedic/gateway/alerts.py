@@ -25,7 +25,7 @@ from paramedic.intake.intake import Wake
 from paramedic.kinds.faces import Authentic, Source
 from paramedic.machine.kill_points import kill_point
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, inbox
+from paramedic.store import OUR_MISTAKE, Store, StoreUnavailable, StoreUnknown, inbox
 from paramedic.store.inbox import Delivery
 from paramedic.store.quarantine import Beside, Unreadable
 
@@ -58,6 +58,26 @@ class AlertIntake:
         self.reading = CapacityLimiter(1)
         self._body_timeout = body_timeout
 
+    async def commit(self, delivery: Delivery) -> Response | None:
+        """Return when it is durable; the answer to its sender where that cannot be done now, and nothing of it was kept.
+
+        Raises one of OUR_MISTAKE where the database refuses what is in it.
+        """
+        try:
+            await self.commits.commit(delivery)
+        except QueueFull:
+            return not_now.to_sender("busy", what="too much waits for its commit", allowed="send them again")
+        except (StoreUnavailable, StoreUnknown) as error:
+            log.warning("a delivery was not accepted: %s", error)
+            self.readiness.refused()
+            return not_now.to_sender("store", what="the alerts could not be written", allowed="send them again")
+        return None
+
+    @staticmethod
+    def no_room() -> Response:
+        """The answer to a large body for which there is no memory now."""
+        return not_now.to_sender("busy", what="too many large bodies are under way", allowed="send it again")
+
     def signing_lane(self, source: Source, authentic: Authentic) -> SigningLane:
         """A lane for one source whose senders are known by signatures."""
         credentials = self.senders.credentials(source)
@@ -88,7 +108,7 @@ class AlertEndpoint:
             async with self._intake.bodies.receive(request, who) as body:
                 return await self._store(request, body, who)
         except NoRoom:
-            return _no_room()
+            return self._intake.no_room()
         except BodyRefused as error:
             return await self._refuse(error, who)
 
@@ -98,23 +118,27 @@ class AlertEndpoint:
                 who = await signing.signer(request, body)
                 return _unknown_sender() if who is None else await self._store(request, body, who)
         except NoRoom:
-            return _no_room()
-        except BodyRefused:
+            return self._intake.no_room()
+        except BodyRefused as error:
+            self._intake.senders.unsigned(request, str(error))
             return _unknown_sender()
 
     async def _refuse(self, error: BodyRefused, who: str) -> Response:
-        """Quarantine what a known sender could not deliver, cut short, and have a person paged."""
+        """Quarantine what a known sender could not deliver, cut short, and have a person paged.
+
+        Where it cannot be kept either the answer is 503: its sender repeats that, and no other refusal.
+        """
         log.warning("a delivery from %s was not accepted: %s", who, error)
-        bad = [Unreadable(error.beginning, str(error))]
-        delivery = inbox.prepare(
-            (), source=self._name, sender=who, bad=bad, keep=self._intake.settings.quarantine_limit
-        )
-        try:
-            await self._intake.commits.commit(delivery)
+        later = await self._quarantine(Unreadable(error.beginning, str(error)), who)
+        return later or refused(error.status, error.reason, field="body", what=error.what, allowed=error.allowed)
+
+    async def _quarantine(self, bad: Unreadable, who: str) -> Response | None:
+        """Commit it; the answer where that cannot be done now."""
+        keep = self._intake.settings.quarantine_limit
+        later = await self._intake.commit(inbox.prepare((), source=self._name, sender=who, bad=[bad], keep=keep))
+        if later is None:
             self._quarantined.inc()
-        except (StoreUnavailable, StoreUnknown, QueueFull) as failure:
-            log.warning("it could not be quarantined either: %s", failure)
-        return refused(error.status, error.reason, field="body", what=error.what, allowed=error.allowed)
+        return later
 
     async def _store(self, request: Request, body: bytes, who: str) -> Response:
         began = time.perf_counter()
@@ -123,13 +147,11 @@ class AlertEndpoint:
         else:
             received = await to_thread.run_sync(self._read, request.headers, body, who, limiter=self._intake.reading)
         try:
-            await self._intake.commits.commit(received.delivery)
-        except QueueFull:
-            return not_now.to_sender("busy", what="too much waits for its commit", allowed="send them again")
-        except (StoreUnavailable, StoreUnknown) as error:
-            log.warning("a delivery was not accepted: %s", error)
-            self._intake.readiness.refused()
-            return not_now.to_sender("store", what="the alerts could not be written", allowed="send them again")
+            later = await self._intake.commit(received.delivery)
+        except OUR_MISTAKE as error:
+            return await self._refused_by_store(body, who, error)
+        if later is not None:
+            return later
         self._intake.readiness.taken()
         metrics.TOOK.observe(time.perf_counter() - began)
         self._quarantined.inc(received.quarantined)
@@ -148,6 +170,14 @@ class AlertEndpoint:
         answer = {"receipts": received.delivery.receipts, "quarantined": received.quarantined}
         return JSONResponse(answer, status_code=202)
 
+    async def _refused_by_store(self, body: bytes, who: str, error: Exception) -> Response:
+        """Quarantine what the database does not take as an alert: repeated, it would be refused again."""
+        log.error("the store refused an alert of %s (%s): %s", who, self._name, type(error).__name__)
+        what = f"the database refused it: {type(error).__name__}"
+        text = body.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+        later = await self._quarantine(Unreadable(text, f"body: {what}"), who)
+        return later or refused(422, "unreadable", field="body", what=what, allowed="what can be stored as an alert")
+
     def _read(self, headers: Mapping[str, str], body: bytes, who: str) -> "_ReadRequest":
         """All work before the transaction."""
         problem: BadPayload | None = None
@@ -160,6 +190,8 @@ class AlertEndpoint:
             bad = [Unreadable(part.body, part.error) for part in reading.bad]
             asides = [Beside(aside.body, aside.what, aside.tell) for aside in reading.asides]
             quarantined = sum(part.count for part in reading.bad)
+            if not (alerts or bad or asides):
+                asides = [Beside(body.decode("utf-8", "backslashreplace"), "names no alert, and nothing else")]
         except BadPayload as error:
             problem, alerts, quarantined = error, (), 1
             bad = [Unreadable(body.decode("utf-8", "backslashreplace"), str(error))]
@@ -197,10 +229,6 @@ class _ReadRequest:
 
 def _unknown_sender() -> Response:
     return refused(401, "unknown sender", field="Authorization", what="unknown sender", allowed=KNOWN)
-
-
-def _no_room() -> Response:
-    return not_now.to_sender("busy", what="too many large bodies are under way", allowed="send it again")
 
 
 def _committed(delivery: Delivery) -> None:

@@ -22,6 +22,7 @@ from paramedic.gateway.heartbeats import HeartbeatEndpoint
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import refused
 from paramedic.gateway.senders import Senders
+from paramedic.gateway.stray import StrayDeliveries
 from paramedic.intake.intake import Wake
 from paramedic.keys import link_key
 from paramedic.kinds import registry
@@ -64,9 +65,10 @@ def make_app(
     app = FastAPI(title="Paramedic", docs_url=None, redoc_url=None, redirect_slashes=False)
     senders = Senders(settings)
     readiness = Readiness(store, alive)
-    app.add_exception_handler(StarletteHTTPException, _no_address)
     intake = AlertIntake(settings, store, senders, wake, body_timeout, readiness)
     receiving = _add_sources(app, intake)
+    names = [path.removeprefix(_ALERTS) for path in receiving]
+    app.add_exception_handler(StarletteHTTPException, NoAddress(StrayDeliveries(intake, _ALERTS, names)))
     beats = HeartbeatEndpoint(senders, store, readiness)
     app.add_api_route(
         "/heartbeats/{name}",
@@ -145,15 +147,23 @@ def _allowed() -> str:
     return ", ".join([*alerts, "POST /heartbeats/NAME", "GET /healthz"])
 
 
-async def _no_address(_: Request, error: Exception) -> Response:
-    """Answer 404 or 405 in our own words."""
-    if not isinstance(error, StarletteHTTPException):
-        raise error
-    what = "is not an address of this gateway" if error.status_code == 404 else "is not asked by this method"
-    allowed = (error.headers or {}).get("Allow") or _allowed()
-    answer = refused(error.status_code, "no address", field="path", what=what, allowed=allowed)
-    answer.headers.update(error.headers or {})
-    return answer
+class NoAddress:
+    """Answers 404 or 405 in our own words."""
+
+    def __init__(self, strays: StrayDeliveries) -> None:
+        self._strays = strays
+
+    async def __call__(self, request: Request, error: Exception) -> Response:
+        """The answer; what a known sender meant as an alert is kept, and a person told."""
+        if not isinstance(error, StarletteHTTPException):
+            raise error
+        if (later := await self._strays.keep(request)) is not None:
+            return later
+        what = "is not an address of this gateway" if error.status_code == 404 else "is not asked by this method"
+        allowed = (error.headers or {}).get("Allow") or _allowed()
+        answer = refused(error.status_code, "no address", field="path", what=what, allowed=allowed)
+        answer.headers.update(error.headers or {})
+        return answer
 
 
 class ProofEndpoint:

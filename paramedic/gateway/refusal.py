@@ -34,8 +34,8 @@ class RefusalLog:
         self._seen: Counter[str] = Counter()
         self._others = 0
 
-    def note(self, request: Request) -> None:
-        """Log the refusal of a request, within the limits."""
+    def note(self, request: Request, why: str = "no known token or password") -> None:
+        """Log the refusal of a request, and why, within the limits."""
         now = time.monotonic()
         if now - self._minute >= 60:
             self._minute, self._seen, self._others = now, Counter(), 0
@@ -43,7 +43,7 @@ class RefusalLog:
         if address not in self._seen and len(self._seen) >= self._addresses:
             self._others += 1
             if _is_told(self._others):
-                log.warning("refused: no known token or password, %d times from other addresses", self._others)
+                log.warning("refused: %s, %d times from other addresses", why, self._others)
             return
         self._seen[address] += 1
         count = self._seen[address]
@@ -52,9 +52,7 @@ class RefusalLog:
             behind = f", which says it asks for {one_line(forwarded_for)[:100]}" if forwarded_for else ""
             times = f", the {count}th within a minute" if count > 3 else ""
             path = one_line(request.url.path)[:200]
-            log.warning(
-                "refused: no known token or password from %s%s: %s %s%s", address, behind, request.method, path, times
-            )
+            log.warning("refused: %s from %s%s: %s %s%s", why, address, behind, request.method, path, times)
 
 
 def _is_told(count: int) -> bool:

@@ -39,6 +39,10 @@ class Senders:
             prove(request.scope)
         return who
 
+    def unsigned(self, request: Request, why: str) -> None:
+        """Log that a body did not come whole, so that nobody knows who signed it."""
+        self._log.note(request, f"nobody's signature could be checked, {why},")
+
     def credentials(self, source: Source) -> Mapping[str, str]:
         """What senders of this source sign with, by their names: its own setting, or the tokens."""
         if (setting := getattr(source, "CREDENTIALS", None)) is not None:

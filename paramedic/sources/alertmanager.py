@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from paramedic.alerts import severity_words
-from paramedic.alerts.alert import Alert, Status, fingerprint
+from paramedic.alerts.alert import LEFT_OUT, Alert, Status, fingerprint
 from paramedic.alerts.draft import FIRST_ANNOTATIONS, FIRST_LABELS, plausible_start
 from paramedic.alerts.payload import each, is_unknown, moment, parsed_object
 from paramedic.alerts.reading import BadPayload, Reading
@@ -40,7 +40,7 @@ def read(_headers: Mapping[str, str], body: bytes) -> Reading:
     if not isinstance(group, list):
         raise BadPayload("alerts", "is missing or no list", "a list of alerts", readable=True)
     truncated = _count(payload.get("truncatedAlerts"))
-    notes = [f"its sender left {truncated} more alerts of this group out (truncatedAlerts)"] if truncated else []
+    notes = [f"its sender left {truncated} more alerts of this group out {LEFT_OUT}"] if truncated else []
     now = utc_now()
     status = payload.get("status")
     alerts, bad = each(group, "alerts", lambda entry, at: _alert(entry, at, status, now, notes))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from paramedic.alerts.alert import Alert, Status
+from paramedic.alerts.alert import LEFT_OUT, Alert, Status
 from paramedic.alerts.draft import Draft
 from paramedic.alerts.payload import Fields, each, parsed_object
 from paramedic.alerts.reading import Aside, BadPayload, Reading
@@ -64,7 +64,7 @@ def read(_headers: Mapping[str, str], body: bytes) -> Reading:
 
 def _unified(fields: Fields) -> Reading:
     left_out = _count(fields.text("truncatedAlerts"))
-    notes = [f"its sender left {left_out} more alerts of this group out (truncatedAlerts)"] if left_out else []
+    notes = [f"its sender left {left_out} more alerts of this group out {LEFT_OUT}"] if left_out else []
     own = _without_prefix(fields.text("title"))
     fallback = fields.fields("groupLabels").text("alertname") or fields.fields("commonLabels").text("alertname") or own
     status = fields.text("status")

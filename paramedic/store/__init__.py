@@ -267,8 +267,8 @@ def _identity(conn: Connection) -> str:
     return uuid
 
 
-#: What the database says about our statement. All else it says about itself: gone, locked, full, read-only, broken.
-_OUR_MISTAKE = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
+#: What the database says about our statement, or a value in it. All else it says about itself: gone, locked, full, broken.
+OUR_MISTAKE = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
 
 
 @contextmanager
@@ -278,7 +278,7 @@ def translated() -> Iterator[None]:
         yield
     except PoolTimeout as error:
         raise StoreUnavailable("the store cannot be used now: every connection is taken") from error
-    except _OUR_MISTAKE:
+    except OUR_MISTAKE:
         raise
     except DBAPIError as error:
         words = " ".join(str(error.orig).split())[:300]

@@ -1,15 +1,15 @@
 """Joining: an alert becomes part of an incident, which may raise its severity and update its holder."""
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.alerts.alert import LEFT_OUT, Alert, Severity, Status
 from paramedic.alerts.alert_object import shown_name
-from paramedic.incidents.incident import Incident, State
+from paramedic.incidents.incident import Incident, State, name
 from paramedic.store import Tx, incident_alerts, messages
 from paramedic.store.incident_alerts import Noted
 from paramedic.store.incidents import get, set_state, start_escalation
 from paramedic.store.runbook_versions import Plan, pin
-from paramedic.store.tables import incidents
+from paramedic.store.tables import incidents, trail
 from paramedic.store.trail import append
 
 
@@ -34,6 +34,8 @@ def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = 
             data={"fingerprint": alert.fingerprint, "severity": alert.severity.value},
             content={"alert": alert.as_json()},
         )
+    elif LEFT_OUT in " ".join(alert.notes):
+        _say_left_out(tx, number, alert)
     body = incident_alerts.joined(alert, wanted, number)
     incident = get(tx, number)
     # One more that fires as badly as the incident is leaves it so. To look at all the others would take the longer, the more
@@ -43,6 +45,16 @@ def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = 
         _update_on_join(tx, incident if as_before else get(tx, number), alert, noted, body)
     if noted.turned is not None and not noted.is_change:
         _update_on_turn(tx, get(tx, number), noted.turned)
+
+
+def _say_left_out(tx: Tx, number: int, alert: Alert) -> None:
+    """Write onto the incident, once, that its sender leaves alerts out of its group by now."""
+    said = tx.conn.execute(
+        select(trail.c.seq).where(trail.c.incident == name(number), trail.c.what == "alert.truncated").limit(1)
+    )
+    if said.one_or_none() is None:
+        words = next(note for note in alert.notes if LEFT_OUT in note)
+        append(tx, actor="triage", phase="decision", what="alert.truncated", incident=number, reason=words)
 
 
 def _update_on_turn(tx: Tx, incident: Incident, turned: Status) -> None:

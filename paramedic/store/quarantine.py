@@ -44,7 +44,7 @@ def put(tx: Tx, source: str, sender: str, bad: Sequence[Unreadable]) -> None:
     rows = _stored(tx, source, sender, [(part.body, part.error) for part in bad], beside=False)
     queue_internal_alert(
         tx,
-        subject=f"An alert from {source} could not be read",
+        subject=f"An alert of {sender} could not be read ({source})",
         body=f"{bad[0].error}\n\nIt was sent by {sender} and is kept as {rows[0]['id']}. It opened no incident: "
         "look at it.",
         same_within_minutes=10,

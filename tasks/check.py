@@ -1,13 +1,13 @@
 """What do our own measurements say?"""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.machine.clock import boottime, utc_now
 from paramedic.sampling import one_sample
 from paramedic.sampling.round_log import RoundLog
 from paramedic.sampling.sampler import ControlProbes, Sampling, Seen
-from paramedic.store import StoreUnavailable, checks, heartbeats, mass_failure
+from paramedic.store import StoreUnavailable, checks, heartbeats, incidents, mass_failure
 from paramedic.text.yaml_document import BadDocument
 from tasks import run_cache
 from tasks.run_log import say
@@ -65,9 +65,14 @@ def _measure(this: Round, placed: list[CheckAtTarget], round_log: RoundLog) -> i
         with this.store.read() as tx:
             return heartbeats.missing_for(tx, name)
 
+    def last_ended(target: str) -> datetime | None:
+        with this.store.read() as tx:
+            return incidents.last_ended_at(tx, target)
+
     def look(placed_check: CheckAtTarget) -> Seen:
         began_at = boottime()
-        sample = one_sample.sample(placed_check.check, placed_check.target, now=utc_now, last_heard=last_heard)
+        check, target = placed_check.check, placed_check.target
+        sample = one_sample.sample(check, target, now=utc_now, last_heard=last_heard, last_ended=last_ended)
         wrong = control_probes.blind or not _well(placed_check, sample)
         return Seen(sample, blind=wrong and control_probes.blind_since(began_at))
 
@@ -118,8 +123,9 @@ def _edited(this: Round, placed: list[CheckAtTarget]) -> bool:
 
 
 def _well(placed_check: CheckAtTarget, sample: Sample) -> bool:
-    """Whether this sample alone is inside every bound."""
+    """Whether this sample alone is inside every bound. What a subject does, such as an address, says nothing of our own sight."""
     if sample.values is None or sample.values.get("error"):
         return False
     values = placed_check.check.metrics([sample])
-    return all(each.holds(values[each.metric]) for each in placed_check.check.thresholds if each.metric in values)
+    of_target = [each for each in placed_check.check.thresholds if placed_check.check.by(each.metric) is None]
+    return all(each.holds(values[each.metric]) for each in of_target if each.metric in values)

@@ -1,8 +1,8 @@
 """One look at the target, by every condition of its runbook and of the breach."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from paramedic.change.run import PlaybookRun
@@ -14,7 +14,7 @@ from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.target import Identity, Target
 from paramedic.sampling import one_sample
-from paramedic.store import check_states, checks, heartbeats, incident_alerts, mass_failure
+from paramedic.store import check_states, check_subjects, checks, heartbeats, incident_alerts, incidents, mass_failure
 
 #: Fewer fresh samples that are all well do not say that a window's breach is over.
 _FRESH_LOOKS = 5
@@ -137,9 +137,13 @@ def _conditions(run: PlaybookRun) -> Iterator[Check]:
     with run.store.read() as tx:
         alert_labels = [alert["labels"] for alert in incident_alerts.of(tx, run.incident.number)]
         states = check_states.broken_at(tx, run.target.id)
+        by_subject = check_subjects.breached_at(tx, run.target.id)
     ours = run.runbook.name
     broken = {(labels.get("check"), labels.get("metric")) for labels in alert_labels if labels.get("runbook") == ours}
     broken |= {(state.name, state.metric) for state in states if state.runbook == ours}
+    broken |= {(name, metric) for runbook, name, metric in by_subject if runbook == ours}
+    if not run.fresh:
+        run.subjects = _subjects(run, [labels for labels in alert_labels if labels.get("runbook") == ours])
     for check in run.runbook.checks:
         counting = tuple(
             threshold
@@ -148,6 +152,19 @@ def _conditions(run: PlaybookRun) -> Iterator[Check]:
         )
         if counting:
             yield replace(check, thresholds=counting)
+
+
+def _subjects(run: PlaybookRun, ours: Sequence[Mapping[str, str]]) -> dict[tuple[str, str], frozenset[str]]:
+    """The subjects that the alerts of our checks name, by check and metric. Who comes after the change proves nothing of it."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for check in run.runbook.checks:
+        for metric in check.measures:
+            named = [
+                labels for labels in ours if (labels.get("check"), labels.get("metric")) == (check.name, metric.name)
+            ]
+            if metric.by is not None and named:
+                found[check.name, metric.name] = frozenset(labels.get(metric.by, "") for labels in named)
+    return found
 
 
 def _look(run: PlaybookRun, check: Check) -> Health:
@@ -163,7 +180,15 @@ def _look(run: PlaybookRun, check: Check) -> Health:
     elif check.name not in run.samples:
         with run.store.read() as tx:
             run.samples[check.name] = checks.evidence(tx, placed)
-    sample = one_sample.sample(check, run.target, now=utc_now, last_heard=lambda name: _last_heard(run, name))
+    sample = one_sample.sample(
+        check,
+        run.target,
+        now=utc_now,
+        last_heard=lambda name: _last_heard(run, name),
+        last_ended=lambda target: _last_ended(run, target),
+    )
+    if of := frozenset().union(*(found for (name, _), found in run.subjects.items() if name == check.name)):
+        sample = sample.of(of)
     samples = run.samples.setdefault(check.name, [])
     samples.append(sample)
     if sample.values is None:
@@ -196,6 +221,11 @@ def _breaks(check: Check, threshold: Threshold, sample: Sample) -> bool:
     """Whether the sample alone passes the bound."""
     value = check.metrics([sample]).get(threshold.metric)
     return value is not None and not threshold.holds(value)
+
+
+def _last_ended(run: PlaybookRun, target: str) -> datetime | None:
+    with run.store.read() as tx:
+        return incidents.last_ended_at(tx, target)
 
 
 def _last_heard(run: PlaybookRun, name: str) -> timedelta | None:

@@ -70,6 +70,8 @@ class PlaybookRun:
     _reads: bool = field(default=False, init=False)
     samples: dict[str, list[Sample]] = field(default_factory=dict, init=False)  # of the runbook's checks, by their name
     looks: dict[str, list[Sample]] = field(default_factory=dict, init=False)  # of those, what this run saw itself
+    #: Of a check whose metrics are by subject: those that the incident's alerts named before its first change.
+    subjects: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict, init=False)
     fresh: bool = field(default=False, init=False)  # only samples that this run takes from now on count
     resident: int | None = field(
         default=None, init=False

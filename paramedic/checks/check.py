@@ -1,7 +1,7 @@
 """A check: what Paramedic measures itself, where, how often, with which thresholds; and one sample of it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from ipaddress import ip_address
@@ -43,8 +43,20 @@ class Sample:
     """One measurement: raw values by name, or None where nothing was seen, with the reason."""
 
     at: datetime
-    values: Mapping[str, float] | None
+    values: Mapping[str, float] | None  # of a metric by subject the worst
     why: str
+    each: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict
+    )  # by subject, where the probe tells several apart
+
+    def of(self, subjects: Collection[str]) -> "Sample":
+        """The sample as it is of these subjects alone: of a metric by subject the worst of theirs."""
+        if self.values is None:
+            return self
+        each = {subject: values for subject, values in self.each.items() if subject in subjects}
+        by_subject = {name for values in self.each.values() for name in values}
+        worst = {name: max((values.get(name, 0.0) for values in each.values()), default=0.0) for name in by_subject}
+        return replace(self, values={**self.values, **worst}, each=each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,16 @@ class Check:
     window: timedelta  # over which percentiles and rates are taken
     unknown_after: timedelta  # seeing nothing for longer than this is told to a person
     measures: tuple[Metric, ...]  # of its probe
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)  # the probe's own keys
+
+    def by(self, metric: str) -> str | None:
+        """The label of the subject, where each subject of the metric has a state of its own."""
+        return next((measure.by for measure in self.measures if measure.name == metric), None)
+
+    def looks_back(self) -> bool:
+        """Whether a value of it is computed from more than the last sample."""
+        bounded = {threshold.metric for threshold in self.thresholds}
+        return any(measure.name in bounded and measure.is_of_a_window for measure in self.measures)
 
     def at(self, target: Target) -> str:
         """`where`, for this target; in an address an IPv6 host stands in brackets (RFC 3986, 3.2.2)."""
@@ -101,13 +123,22 @@ class CheckAtTarget:
         return f"{self.runbook}/{self.check.name}"
 
     def alert(
-        self, threshold: Threshold, level: Level, *, value: float | None, began_at: datetime, ended_at: datetime | None
+        self,
+        threshold: Threshold,
+        level: Level,
+        *,
+        value: float | None,
+        began_at: datetime,
+        ended_at: datetime | None,
+        subject: str | None = None,
     ) -> Alert:
-        """A firing alert, or with `ended_at` a resolved one. The severity is not part of its identity."""
+        """A firing alert, or with `ended_at` a resolved one. The severity is not part of its identity, the subject is."""
         labels = labels_of(self.runbook, self.check.name, self.target) | {
             "alertname": f"{self.runbook} {threshold.metric}",
             "metric": threshold.metric,
         }
+        if subject is not None and (label := self.check.by(threshold.metric)) is not None:
+            labels[label] = subject
         shown = "unknown" if value is None else threshold.unit.spoken(value)
         severity = Severity.CRITICAL if level is Level.CRITICAL else Severity.WARNING
         return Alert(
@@ -120,11 +151,14 @@ class CheckAtTarget:
             fingerprint=fingerprint(SOURCE, labels),
             labels=labels | {"severity": severity.value},
             annotations={
-                "summary": f"{threshold.metric} of {self.target.id} is {shown} ({threshold.spoken()})",
+                "summary": f"{threshold.metric} of {self._whose(subject)} is {shown} ({threshold.spoken()})",
                 "measured": self.check.at(self.target),
             },
             value=shown,
         )
+
+    def _whose(self, subject: str | None) -> str:
+        return self.target.id if subject is None else f"{subject} at {self.target.id}"
 
 
 def labels_of(runbook: str, check: str, target: Target) -> dict[str, str]:
@@ -246,7 +280,7 @@ class CheckSpec(BaseModel):
     def build(self) -> Check:
         """The Check as specified. Raises ValidationError with everything that is wrong, each at its key."""
         kind, probe = probes.measuring(self.check or "")
-        if faults := [*self._untimely(), *self._misplaced(probe)]:
+        if faults := [*self._untimely(probe), *self._misplaced(probe)]:
             raise wrong("check", *faults)
         return Check(
             name=self.name or kind,
@@ -255,16 +289,25 @@ class CheckSpec(BaseModel):
             thresholds=tuple(bounds.threshold(metric) for metric, bounds in self._bounds(probe)),
             every=self.every,
             timeout=self.timeout,
-            window=max(self.window, self.every),
+            window=max(self._window(probe), self.every),
             unknown_after=self.unknown_after,
             measures=probe.METRICS,
+            options=self._options(probe),
         )
 
-    def _untimely(self) -> Iterator[tuple[At, str]]:
+    def _window(self, probe: ProbeKind) -> timedelta:
+        own: timedelta = getattr(probe, "WINDOW", self.window)
+        return self.window if "window" in self.model_fields_set else own
+
+    def _options(self, probe: ProbeKind) -> dict[str, str]:
+        own = [option.name for option in probes.options(probe)]
+        return {name: value for name in own if (value := getattr(self, name, None)) is not None}
+
+    def _untimely(self, probe: ProbeKind) -> Iterator[tuple[At, str]]:
         """Times that do not go together."""
         if self.timeout > self.every:
             yield ("timeout",), "`timeout` is at most `every`: one sample ends before the next begins"
-        if self.window > _SAMPLES_IN_A_WINDOW * self.every:
+        if self.window > _SAMPLES_IN_A_WINDOW * self.every and not hasattr(probe, "WINDOW"):
             most = f"`window` is at most {_SAMPLES_IN_A_WINDOW} times `every`: no more samples of a check are kept"
             yield ("window",), most
         if self.every > self.unknown_after:
@@ -279,7 +322,7 @@ class CheckSpec(BaseModel):
                     yield (option.name,), f"`{option.name}` belongs to `check: {other.CHECK[0]}`, {option.what}"
         strays = [
             fault
-            for key in ("check", "name", *own)
+            for key in ("check", "name", *(option.name for option in probes.options(probe) if not option.as_it_is))
             for fault in _fault((key,), partial(template.only, "host", getattr(self, key, None) or ""))
         ]
         of_itself: At = ("check",) if "://" in (self.check or "") else ()  # other subjects stand in other keys
@@ -294,9 +337,7 @@ class CheckSpec(BaseModel):
 
     def _subject(self, probe: ProbeKind) -> str:
         """The subject of the check, in the probe's form. Raises ValueError."""
-        own = [option.name for option in probes.options(probe)]
-        options = {name: value for name in own if (value := getattr(self, name, None)) is not None}
-        return probe.subject(Written(self.check or "", self.name, options))
+        return probe.subject(Written(self.check or "", self.name, self._options(probe)))
 
     def _written_bounds(self) -> dict[str, "Bounds"]:
         return {name: bounds for name in _metric_names() if (bounds := getattr(self, name, None)) is not None}

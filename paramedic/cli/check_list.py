@@ -11,8 +11,9 @@ from paramedic.cli.check_words import metric_words
 from paramedic.cli.opened import opened
 from paramedic.cli.output import AsJson, Data, console, safe, say_json, table
 from paramedic.machine.clock import iso
-from paramedic.store import check_states
+from paramedic.store import check_states, check_subjects
 from paramedic.store.check_states import State
+from paramedic.store.check_subjects import SubjectState
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -21,13 +22,23 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def list_(data: Data = None, as_json: AsJson = False) -> None:
     """Each metric of each check at each target: its state, last value, and since when."""
     settings, store = opened(data)
+    metrics = _metrics(open_library(settings))
     with store.read() as tx:
         now = tx.now
+        subjects = {
+            (placed.runbook, placed.check.name, placed.target.id, threshold.metric): check_subjects.of(
+                tx, placed, threshold.metric
+            )
+            for placed, threshold in metrics
+        }
         states = {(state.runbook, state.name, state.target, state.metric): state for state in check_states.listed(tx)}
     rows = []
-    for placed, threshold in _metrics(open_library(settings)):
-        state = states.get((placed.runbook, placed.check.name, placed.target.id, threshold.metric))
-        rows.append(_row(placed, threshold, state, stale=state is not None and state.stale_at <= now))
+    for placed, threshold in metrics:
+        key = (placed.runbook, placed.check.name, placed.target.id, threshold.metric)
+        state = states.get(key)
+        stale = state is not None and state.stale_at <= now
+        rows.append(_row(placed, threshold, state, stale=stale))
+        rows += [_of_subject(placed, threshold, found) for found in subjects[key] if not stale]
     if as_json:
         say_json(rows)
         return
@@ -40,6 +51,12 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
 
 def _metrics(library: Library) -> list[tuple[CheckAtTarget, Threshold]]:
     return [(placed, threshold) for _, placed in library.placed() for threshold in placed.check.thresholds]
+
+
+def _of_subject(placed: CheckAtTarget, threshold: Threshold, found: SubjectState) -> dict[str, Any]:
+    standing, since = found.standing, found.standing.unknown_since or found.standing.since
+    named = f"{placed.check.by(threshold.metric)} {found.subject}"
+    return metric_words(placed, threshold, level=standing.level, value=found.value, why=named) | {"since": iso(since)}
 
 
 def _row(placed: CheckAtTarget, threshold: Threshold, state: State | None, *, stale: bool) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The door to reads, which never change a target."""
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,8 +13,8 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import registry
 from paramedic.kinds.changes import Changes
 from paramedic.kinds.evidence import LOG_TAIL, ByDeadline, EvidenceKind, FromBeginning, Gathered, Of, Scene, name_of
-from paramedic.kinds.faces import ProbeKind, TargetKind, TargetReader
-from paramedic.kinds.probing import DOWN, UNREADY, ProcessUse, Question, Seen
+from paramedic.kinds.faces import TargetKind, TargetReader
+from paramedic.kinds.probing import DOWN, UNREADY, ProcessUse, Seen
 from paramedic.kinds.registry import Room
 from paramedic.kinds.remedy_names import RENEWING
 from paramedic.kinds.transport import Mark, MarkState
@@ -366,20 +365,6 @@ def connect(host: str, port: int, timeout: timedelta) -> "Connection":
     from paramedic.integrations.probes import tcp
 
     return tcp.connect(host, port, timeout)
-
-
-def measured(kind: str, question: Question) -> Seen:
-    """One look of the probe of this kind: finite raw values by name, and what was seen.
-
-    Raises TemporaryError or PermanentError where nothing could be seen, ValueError where a value is not a number.
-    """
-    must_be_closed("a target is looked at")
-    probe_kind = cast("ProbeKind", registry.current().plugin(Room.PROBES, kind))
-    values, why = probe_kind.look(question)
-    numbers = {name: float(value) for name, value in values.items()}
-    if strange := [name for name, value in numbers.items() if not math.isfinite(value)]:
-        raise ValueError(f"{strange[0]} is {numbers[strange[0]]}")
-    return numbers, str(why)
 
 
 def log_tail(target: Target) -> str:

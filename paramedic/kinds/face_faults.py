@@ -1,6 +1,7 @@
 """Whether a plug-in's module has what the interface of its kind asks (`paramedic.kinds.faces`), and what it lacks, in words."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from types import ModuleType
 
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
@@ -54,6 +55,9 @@ def _keys(probe: ModuleType) -> dict[str, str]:
 
 def _probe_fault(module: ModuleType) -> str | None:
     names = [offered.name for offered in (*module.METRICS, *getattr(module, "OPTIONS", ()))]
+    taken = next((metric.by for metric in module.METRICS if metric.by in _TAKEN_LABELS), None)
+    if taken is not None:
+        return f"its label {taken!r} has another meaning in every alert"
     twice = next((name for name in names if names.count(name) > 1), None)
     return None if twice is None else f"two of its metrics and options are called {twice}"
 
@@ -102,6 +106,8 @@ _WORDS: _Part = (
     ),
 )
 
+_SPAN: _Part = ("timedelta", lambda found: isinstance(found, timedelta))
+
 _CALLABLE: _Part = ("function or class", callable)
 
 #: What each face must have: a name, and what it must be, in words and as a question.
@@ -148,7 +154,12 @@ _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
         "UNDOES": _tuple_of(str, "tuple of texts", least=0),
         "RENEWS": _tuple_of(str, "tuple of texts", least=0),
     },
-    "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0), "NEEDS": _WORDS, "LISTED": _WORDS},
+    "probes": {
+        "OPTIONS": _tuple_of(Option, "tuple of Option", least=0),
+        "NEEDS": _WORDS,
+        "LISTED": _WORDS,
+        "WINDOW": _SPAN,
+    },
     "channels": {"FROM_SETTINGS": _tuple_of(str, "tuple of texts", least=0)},
     "evidence": {"LISTED": _WORDS},
 }

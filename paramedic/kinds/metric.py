@@ -36,6 +36,9 @@ class Metric:
     at_most: str | None = None  # the largest bound that a value can reach
     held_for: timedelta = timedelta(minutes=1)  # how long a bound must be passed, unless the author says
     percentile: int | None = None  # of the raw values in the window, by nearest rank; else the last one counts
+    by: str | None = (
+        None  # the label of its alerts that has the subject, where each subject has a value and a state of its own
+    )
     share: bool = False  # how many in a hundred of the raw values in the window, each 1 or 0, are 1
     raw: Mapping[Unit, str] = field(default_factory=dict, hash=False)  # the raw value, where it has another name
 
@@ -46,6 +49,12 @@ class Metric:
             raise ValueError(f"the metric {self.name} has no unit")
         if (self.percentile is not None or self.share) and any(self.of(unit) == self.name for unit in self.units):
             raise ValueError(f"the metric {self.name} is of a window: its raw value has another name")
+        if self.by is not None and (
+            self.below or self.share or self.percentile is not None or not _NAME.fullmatch(self.by)
+        ):
+            raise ValueError(
+                f"the metric {self.name} is by subject: it is over its bounds, of one look, and its label a name"
+            )
         for bound in (self.warning, self.critical):
             if bound is not None:
                 quantity(bound, self.units, at_most=self.at_most)
@@ -54,6 +63,11 @@ class Metric:
     def is_shipped_with_bounds(self) -> bool:
         """Whether it applies in a check that names no metric."""
         return self.warning is not None or self.critical is not None
+
+    @property
+    def is_of_a_window(self) -> bool:
+        """Whether its value is computed from a window's samples, and not from the last one."""
+        return self.share or self.percentile is not None
 
     def of(self, unit: Unit) -> str:
         """The name of the raw value that it is computed from."""

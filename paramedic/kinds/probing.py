@@ -1,14 +1,17 @@
 """The input and output of a probe."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from paramedic.errors import PermanentError
 from paramedic.kinds.metric import ERROR, LATENCY, can_be_key
 from paramedic.remediation.health import Sight
 from paramedic.remediation.target import Target
+
+if TYPE_CHECKING:
+    from paramedic.kinds.transport import Transport
 
 #: Whether the target's owner says that it is not up, 1 or 0, and how much of the target is not ready, percent.
 DOWN, UNREADY = "is_down", "unready"
@@ -18,12 +21,22 @@ Seen = tuple[Mapping[str, float], str]
 
 
 @dataclass(frozen=True, slots=True)
+class SeenEach:
+    """What was seen of several subjects of one check, such as the addresses that fail to log in."""
+
+    values: Mapping[str, float]  # the raw values of all of it together
+    why: str  # what was seen, in words
+    each: Mapping[str, Mapping[str, float]]  # by subject: the raw values of the metrics that are `by` subject
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """A key that only the checks of one probe have, with a text value. Raises ValueError where its name is not allowed."""
 
     name: str
     pattern: str  # that the text must match, as a regular expression
     what: str  # what it is for, in words: `for its disk`
+    as_it_is: bool = False  # its braces are its own, as in a regular expression: nothing is filled in for them
 
     def __post_init__(self) -> None:
         if not can_be_key(self.name):
@@ -67,6 +80,14 @@ def _no_free_space() -> Seen:
     raise PermanentError("nobody here measures the target's free space")
 
 
+def _no_transport() -> "Transport":
+    raise PermanentError("nobody here reaches the target's machine")
+
+
+def _never() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One requested measurement."""
@@ -80,6 +101,18 @@ class Question:
     sessions: Callable[[], Seen] = _no_sessions  # of the target's; raises TemporaryError or PermanentError
     free_space: Callable[[], Seen] = _no_free_space  # likewise
     readiness: Callable[[], Seen] = _no_readiness  # DOWN and UNREADY of it, as its owner says; raises likewise
+    options: Mapping[str, str] = field(default_factory=dict)  # the probe's own keys that the author wrote
+    window: timedelta = timedelta(minutes=1)  # of the check
+    deadline: float = 0.0  # when `timeout` is over, a moment of `boottime`
+    transport: Callable[[], "Transport"] = (
+        _no_transport  # to the target's machine, for looks; its probe is `BY_TRANSPORT`
+    )
+    ended_at: Callable[[], datetime | None] = _never  # when an incident on the target last ended
+
+    def begins_at(self) -> datetime:
+        """The begin of the window: what was before an incident on the target ended is not in it."""
+        ended_at, begins = self.ended_at(), self.now - self.window
+        return begins if ended_at is None else max(begins, ended_at)
 
 
 class Exchange(Protocol):

@@ -25,7 +25,9 @@ class RoundLog:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._stood: dict[tuple[str, str, str], str] = {}  # by check, target and metric
+        self._stood: dict[
+            tuple[str, str, str, str | None], str
+        ] = {}  # by check, target, metric and subject: what is not well
         self._lines: Counter[str] = Counter()
         self._not_well: Counter[str] = Counter()
         self._samples = self._lost = 0
@@ -36,16 +38,18 @@ class RoundLog:
         called = f"{placed.name} at {placed.target.id}"
         if any(_standing(metric) != _WELL for metric in recorded.metrics):
             self._not_well[called] += 1
-        alerts = {alert.labels["metric"]: alert for alert in recorded.alerts}
+        alerts = {_of_alert(placed, alert): alert for alert in recorded.alerts}
         for metric in recorded.metrics:
             name = metric.threshold.metric
-            key, stands = (placed.name, placed.target.id, name), _standing(metric)
-            alert = alerts.get(name)
+            key, stands = (placed.name, placed.target.id, name, metric.subject), _standing(metric)
+            alert = alerts.get((name, metric.subject))
             if self._stood.get(key, _WELL) != stands or alert is not None:
                 self._line(
                     called, f"{_words(metric, stands, recorded.why)}{_followed(alert, recorded.held_back, stands)}"
                 )
-            self._stood[key] = stands
+            self._stood.pop(key, None)
+            if stands != _WELL:
+                self._stood[key] = stands
 
     def lose(self, placed: CheckAtTarget, why: str) -> None:
         """A sample could not be kept: say so of the first, and count them all."""
@@ -84,12 +88,19 @@ def _standing(metric: Metric) -> str:
     return "past its bound" if standing.over else _WELL
 
 
+def _of_alert(placed: CheckAtTarget, alert: Alert) -> tuple[str, str | None]:
+    metric = alert.labels["metric"]
+    label = placed.check.by(metric)
+    return metric, None if label is None else alert.labels.get(label)
+
+
 def _words(metric: Metric, stands: str, why: str) -> str:
     threshold = metric.threshold
     value = "" if metric.value is None else f" {threshold.unit.spoken(metric.value)}"
     bounds = threshold.spoken() + (f", for {spoken(threshold.held_for)}" if threshold.held_for else "")
     seen = f": {why}" if why else ""
-    return f"{threshold.metric}{value} is {stands}{_for_how_long(metric.standing)} ({bounds}){seen}"
+    whose = f" of {metric.subject}" if metric.subject is not None else ""
+    return f"{threshold.metric}{whose}{value} is {stands}{_for_how_long(metric.standing)} ({bounds}){seen}"
 
 
 def _for_how_long(standing: CheckState) -> str:

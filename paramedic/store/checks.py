@@ -7,13 +7,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, true, update
 
-from paramedic.alerts.alert import Alert, Severity
+from paramedic.alerts.alert import Alert
 from paramedic.checks.chart import Point
 from paramedic.checks.check import SOURCE, CheckAtTarget, Sample
 from paramedic.checks.threshold import CheckState, Level, Threshold, after, begin
 from paramedic.machine.clock import spoken
-from paramedic.store import Tx, check_states, inbox, incidents, mass_failure
+from paramedic.store import Tx, check_states, check_subjects, inbox, incidents, mass_failure
+from paramedic.store.check_alerts import due
 from paramedic.store.check_states import State, state_of
+from paramedic.store.check_subjects import SubjectStep
 from paramedic.store.messages import queue_internal_alert
 from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import check_samples as samples
@@ -23,9 +25,6 @@ from paramedic.store.trail import append
 #: How many samples of each check at each target are kept.
 KEEP = 2000
 
-#: A lasting breach is reported again this often, as by other senders: an incident that ended too early is opened again.
-SAY_AGAIN = timedelta(minutes=5)
-
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -34,6 +33,7 @@ class Metric:
     threshold: Threshold
     value: float | None  # None: the sample did not show it
     standing: CheckState
+    subject: str | None = None  # whose it is, where each subject has a state of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def record_without_trail(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: 
     None: the sample needs an entry, or may need one; nothing was written, and the caller uses `record`.
     """
     found = _judged(tx, placed, seen, blind=blind)
-    if blind or mass_failure.current(tx) is not None or any(step.is_change for step in found.steps):
+    if blind or mass_failure.current(tx) is not None or found.is_change:
         return None
     _write(tx, placed, found)
     return _reported(tx, placed, found, held_back=None)
@@ -68,7 +68,7 @@ def record(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool, mass_lim
     """
     found = _judged(tx, placed, seen, blind=blind)
     _write(tx, placed, found)
-    for step in found.steps:
+    for step in found.all:
         if step.now.known is not step.before.known:
             _append_to_trail(tx, placed, step)
     return _reported(tx, placed, found, held_back=mass_failure.judge(tx, blind=blind, limit=mass_limit))
@@ -84,7 +84,7 @@ def recent(tx: Tx, placed: CheckAtTarget, *, since: datetime, ended_at: datetime
     """The samples after both moments, oldest first."""
     since = since if ended_at is None else max(since, ended_at)
     query = select(samples).where(*_of(samples, placed), samples.c.at > since).order_by(samples.c.at, samples.c.id)
-    return [Sample(row.at, row.values, row.why) for row in tx.conn.execute(query)]
+    return [Sample(row.at, row.values, row.why, row.each or {}) for row in tx.conn.execute(query)]
 
 
 def points(tx: Tx, placed: CheckAtTarget, metric: str, *, since: datetime) -> list[Point]:
@@ -134,6 +134,7 @@ def retire(tx: Tx, placed: Sequence[CheckAtTarget]) -> None:
         for placed_check in placed
         for each in placed_check.check.thresholds
     }
+    check_subjects.retire(tx, known)
     for row in check_states.listed(tx):
         if (row.runbook, row.name, row.target, row.metric) not in known:
             at = (states.c.runbook == row.runbook) & (states.c.name == row.name)
@@ -168,13 +169,25 @@ class _Judged:
     sample: Sample
     values: Mapping[str, float] | None
     steps: Sequence[_Step]
+    subjects: Sequence[SubjectStep]
+
+    @property
+    def is_change(self) -> bool:
+        """Whether the trail or the mass-failure count depends on it."""
+        return any(step.is_change for step in self.all)
+
+    @property
+    def all(self) -> list[_Step | SubjectStep]:
+        """The effect on each metric, and on each subject."""
+        return [*self.steps, *self.subjects]
 
 
 def _judged(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> _Judged:
     seen = Sample(tx.now, None, mass_failure.BLIND) if blind else replace(seen, at=tx.now)
     check = placed.check
     ended_at = incidents.last_ended_at(tx, placed.target.id)
-    metrics = check.metrics([*recent(tx, placed, since=tx.now - check.window, ended_at=ended_at), seen])
+    earlier = recent(tx, placed, since=tx.now - check.window, ended_at=ended_at) if check.looks_back() else []
+    metrics = check.metrics([*earlier, seen])
     values = None if seen.values is None else {**seen.values, **metrics}
     steps = []
     for threshold in check.thresholds:
@@ -182,14 +195,23 @@ def _judged(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> _Jud
         before = begin(tx.now) if row is None else state_of(row).standing
         if ended_at is not None and before.sampled_at <= ended_at:
             before = begin(ended_at)
-        value = metrics.get(threshold.metric)
-        steps.append(_Step(threshold, value, row, before, after(threshold, before, tx.now, value, gap=_gap(placed))))
-    return _Judged(seen, values, steps)
+        value = counted = metrics.get(threshold.metric)
+        if value is not None and check.by(threshold.metric) is not None:
+            counted = (
+                0.0  # the states of its subjects say which of them is ill: of all together it says whether it is seen
+            )
+        steps.append(_Step(threshold, value, row, before, after(threshold, before, tx.now, counted, gap=_gap(placed))))
+    subjects, beyond = check_subjects.judged(tx, placed, seen, ended_at=ended_at, gap=_gap(placed))
+    if beyond:
+        more = f"{beyond} more are past their bound, and {check_subjects.KEPT} are worked on at once"
+        seen = replace(seen, why=f"{seen.why}; {more}")
+    return _Judged(seen, values, steps, subjects)
 
 
 def _write(tx: Tx, placed: CheckAtTarget, found: _Judged) -> None:
     seen = found.sample
-    tx.conn.execute(insert(samples).values(**_key(placed), at=tx.now, values=found.values, why=seen.why))
+    each = check_subjects.kept_of(seen, found.subjects)
+    tx.conn.execute(insert(samples).values(**_key(placed), at=tx.now, values=found.values, each=each, why=seen.why))
     _trim(tx, placed)
     for step in found.steps:
         over = step.now.over or {}
@@ -216,15 +238,19 @@ def _write(tx: Tx, placed: CheckAtTarget, found: _Judged) -> None:
 def _reported(tx: Tx, placed: CheckAtTarget, found: _Judged, *, held_back: str | None) -> Recorded:
     """Report what is to be reported of the sample that was written."""
     raised = [_raise_alert(tx, placed, step.threshold, held_back=held_back is not None) for step in found.steps]
+    of_subjects = check_subjects.write(tx, placed, found.subjects, held_back=held_back is not None)
+    if of_subjects:
+        inbox.put(tx, of_subjects, source=SOURCE, sender="checks")
+    each = (Metric(step.threshold, step.value, step.now, step.subject) for step in found.subjects)
     return Recorded(
         why=found.sample.why,
-        metrics=tuple(Metric(step.threshold, step.value, step.now) for step in found.steps),
-        alerts=tuple(alert for alert in raised if alert is not None),
+        metrics=(*(Metric(step.threshold, step.value, step.now) for step in found.steps), *each),
+        alerts=(*(alert for alert in raised if alert is not None), *of_subjects),
         held_back=held_back,
     )
 
 
-def _append_to_trail(tx: Tx, placed: CheckAtTarget, step: _Step) -> None:
+def _append_to_trail(tx: Tx, placed: CheckAtTarget, step: _Step | SubjectStep) -> None:
     threshold = step.threshold
     append(
         tx,
@@ -246,23 +272,13 @@ def _raise_alert(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, held_ba
         if not held_back:
             _report_unknown(tx, placed, state)
         return None
-    began_at: datetime | None = row.alert_began_at
-    if state.standing.breached and not held_back:
-        level = state.standing.known
-        said_at: datetime | None = row.alert_said_at
-        if began_at and said_at and row.alert_severity == level and tx.now - said_at < SAY_AGAIN:
-            return None
-        began_at = began_at or state.standing.began_at()
-        alert = placed.alert(threshold, level, value=state.value, began_at=began_at, ended_at=None)
-        values = {"alert_began_at": began_at, "alert_severity": level, "alert_said_at": tx.now}
-    elif not state.standing.breached and began_at is not None:
-        level = Level(row.alert_severity or Severity.WARNING)
-        alert = placed.alert(threshold, level, value=state.value, began_at=began_at, ended_at=tx.now)
-        values = {"alert_began_at": None, "alert_severity": None, "alert_said_at": None}
-    else:
+    said = due(row, state.standing, tx.now, held_back=held_back)
+    if said is None:
         return None
+    alert = placed.alert(threshold, said.level, value=state.value, began_at=said.began_at, ended_at=said.ended_at)
     inbox.put(tx, [alert], source=SOURCE, sender="checks")
-    tx.conn.execute(update(states).where(*_of(states, placed), states.c.metric == threshold.metric).values(**values))
+    at = (*_of(states, placed), states.c.metric == threshold.metric)
+    tx.conn.execute(update(states).where(*at).values(**said.columns(tx.now)))
     return alert
 
 

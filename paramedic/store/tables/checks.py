@@ -27,6 +27,27 @@ check_states = Table(
     Column("alert_said_at", Moment),
 )
 
+#: Where each subject of a metric stands, such as an address that fails to log in: only of those that are past a bound.
+check_subjects = Table(
+    "check_subjects",
+    metadata,
+    Column("runbook", Words, primary_key=True),
+    Column("name", Words, primary_key=True),
+    Column("target", Words, primary_key=True),
+    Column("metric", String(32), primary_key=True),
+    Column("subject", String(200), primary_key=True),
+    Column("known", String(16), nullable=False),  # ok, warning, critical
+    Column("since", Moment, nullable=False),
+    Column("sampled_at", Moment, nullable=False),
+    Column("unknown_since", Moment),
+    Column("warning_since", Moment),  # since when the bound is passed without a break
+    Column("critical_since", Moment),
+    Column("value", Float),
+    Column("alert_began_at", Moment),  # of the alert that fires, if one does
+    Column("alert_severity", String(16)),
+    Column("alert_said_at", Moment),
+)
+
 check_samples = Table(
     "check_samples",
     metadata,
@@ -36,6 +57,7 @@ check_samples = Table(
     Column("target", Words, nullable=False),
     Column("at", Moment, nullable=False),
     Column("values", JSON(none_as_null=True)),  # null: it saw nothing
+    Column("each", JSON(none_as_null=True)),  # by subject, of those that are kept in check_subjects
     Column("why", Words, nullable=False),
     Index("check_samples_of", "runbook", "name", "target", "at"),
 )

@@ -12,6 +12,7 @@ from paramedic.alerts.alert import Severity, Status
 from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending
+from paramedic.incidents.tier import Tier
 from paramedic.kinds.message import Message
 from paramedic.kinds.process_target import process_identity
 from paramedic.messages import compose, digest, page
@@ -247,6 +248,11 @@ def _pages() -> Iterator[tuple[str, Callable[[], Message]]]:
         "page-refused",
         lambda: paged(handed_over(refused, changes=(), timeline=(TIMELINE[0], refusal), paused=(paused,))),
     )
+    core = entry(
+        "incident.opened", "r", data={"owner": "delivery", "tier": "core", "customers": "Nobody sees an order."}
+    )
+    of_core = dataclasses.replace(INCIDENT, tier=Tier.CORE)
+    yield "page-core-service", lambda: paged(handed_over(of_core, timeline=(core, *TIMELINE[1:])))
     yield "page-open-act", lambda: paged(handed_over(changes=(open_change,), open_changes=(open_change,)))
     yield "page-bare", lambda: page.bare(7, person=ADA, link=LINK, lasts=LASTS, because="KeyError: 'x'", now=NOW)
 

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from paramedic.catalog import target_kinds
 from paramedic.catalog.hosts import HostName, ListedHost, Spelling, made_of
+from paramedic.incidents.tier import Tier
 from paramedic.remediation.host import Host
+from paramedic.remediation.service import UNLISTED, ServiceFacts
 from paramedic.remediation.target import Command, Target
 from paramedic.text.address import fit_url
 from paramedic.text.arguments import Arguments
@@ -85,8 +87,11 @@ class _ListedWords(BaseModel):
             )
         return self
 
-    def target(self, service: str, machine: Host | None = None) -> Target:
-        """The listed target, on this machine. Raises ValueError where its kind gives it no name that the store can keep."""
+    def target(self, service: str, machine: Host | None = None, tier: Tier = Tier.STANDARD) -> Target:
+        """The listed target of a service of this tier, on this machine.
+
+        Raises ValueError where its kind gives it no name that the store can keep.
+        """
         kind, words = target_kinds.named(self)
         of = target_kinds.of(kind)
         name, address = of.name_of(words), of.address_of(words)
@@ -109,6 +114,7 @@ class _ListedWords(BaseModel):
             },
             machine=machine,
             words=words,
+            tier=tier,
         )
 
 
@@ -125,6 +131,12 @@ class _Listed(LateShape):
 class _Service(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
     owner: _Name | None = Field(default=None, description="whose it is: every message about its incidents says so")
+    tier: Literal["core", "standard", "low"] = Field(
+        default="standard", description="how much customers depend on it: the worst of the core services comes first"
+    )
+    customers: Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")] | None = Field(
+        default=None, description="what customers notice when it is down, in a sentence: every page says it"
+    )
     targets: list[_Listed] = Field(min_length=1, description="everything that may be acted on, each once")
 
 
@@ -147,7 +159,7 @@ class Services:
 
     targets: dict[str, Target] = field(default_factory=dict)
     spellings: dict[str, str] = field(default_factory=dict)  # what alerts call a host -> the host
-    owners: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, ServiceFacts] = field(default_factory=dict)  # of each listed service
     hosts: dict[str, Host] = field(default_factory=dict)  # those of `hosts`, by name
 
     def by_id(self, target: str) -> Target | None:
@@ -163,9 +175,9 @@ class Services:
         """What alerts may call the host, its own name first."""
         return host, *(spelling for spelling, named in self.spellings.items() if named == host)
 
-    def owner(self, service: str) -> str | None:
-        """The owner of the service."""
-        return self.owners.get(service)
+    def about(self, service: str) -> ServiceFacts:
+        """The facts of the service; those of one that is not listed are the defaults."""
+        return self.facts.get(service, UNLISTED)
 
     def __iter__(self) -> Iterator[Target]:
         return iter(self.targets.values())
@@ -186,7 +198,10 @@ def parse_services(text: str, file: str) -> Services:
     problems = [*draft.problems]
     if draft.value is not None:
         written = draft.keys("hosts")
-        faults = [*_hosts_added(found, draft.value, written), *_services_added(found, draft.value, written)]
+        faults = [
+            *_hosts_added(found, draft.value, written),
+            *_services_added(found, draft.value, written),
+        ]
         problems += [draft.problem(at, f"{draft.name(at)}: {what}", allowed) for at, what, allowed in faults]
     if problems or draft.value is None:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.line, problem.column)))
@@ -212,8 +227,11 @@ def _hosts_added(found: Services, file: _File, written: list[str]) -> Iterator[_
 
 def _services_added(found: Services, file: _File, written: list[str]) -> Iterator[_Fault]:
     for service, listing in file.services.items():
-        if listing.owner is not None:
-            found.owners[service] = listing.owner
+        found.facts[service] = ServiceFacts(
+            owner=listing.owner,
+            tier=Tier(listing.tier),
+            customers=listing.customers,
+        )
         for number, listed in enumerate(listing.targets):
             at = ("services", service, "targets", number)
             for key, what, allowed in _added(found, service, listed, written):
@@ -235,7 +253,7 @@ def _added(found: Services, service: str, listed: _Listed, written: list[str]) -
     """Add a target to those found; what is wrong with it beside them: the key, in words, and what is allowed."""
     words = cast("_ListedWords", listed)
     try:
-        target = words.target(service, found.hosts.get(words.host))
+        target = words.target(service, found.hosts.get(words.host), found.about(service).tier)
     except Exception as error:  # noqa: BLE001 - the edge of a kind's own code: its fault is told like an author's
         yield (), str(error), ""
         return

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from paramedic.alerts.alert import Severity
 from paramedic.catalog import runbook_file
 from paramedic.dispatch import metrics
 from paramedic.dispatch.prefect_runs import FINISHED, CreatedRun, NotDeployed, PrefectRuns
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.incidents.tier import urgency
 from paramedic.machine.backoff import Backoff
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import Answer
@@ -97,13 +97,13 @@ class Dispatch:
         return len(asked)
 
     def _due(self) -> list[Wanted]:
-        """The due orders, critical ones first."""
+        """The due orders, the most urgent ones first."""
         with self._store.read() as tx:
             due = []
             for order in outbox.waiting(tx):
                 incident = incidents.get(tx, order.incident)
                 due.append(Wanted(order, incident, runbook_versions.runbook_text(tx, incident.runbook_version or "")))
-        return sorted(due, key=lambda wanted: wanted.incident.severity is not Severity.CRITICAL)
+        return sorted(due, key=lambda wanted: urgency(wanted.incident.severity, wanted.incident.tier))
 
     def resume(self) -> int:
         """Resume every run whose approval is settled; returns their number. Raises StoreUnavailable."""

@@ -1,5 +1,6 @@
 """`python -m paramedic.gateway`: receives alerts and runs intake until SIGTERM."""
 
+import contextlib
 import gc
 import logging
 import os
@@ -7,15 +8,17 @@ import signal
 import sys
 import threading
 
-from paramedic.catalog.library import library_in_force
+from paramedic.catalog.library import library_in_force, services_in_force
 from paramedic.gateway.app import make_app
 from paramedic.gateway.server import server
+from paramedic.gateway.tiers import ServiceTiers
 from paramedic.intake.intake import Intake, Wake
 from paramedic.machine import liveness, ports
 from paramedic.settings import load_settings
 from paramedic.store import Store
 from paramedic.store.wakeups import DISPATCH, notify
 from paramedic.text.redaction import hush_logging
+from paramedic.text.yaml_document import BadDocument
 from paramedic.upkeep.attendance import Attendance
 from paramedic.upkeep.library_watch import LibraryWatch
 
@@ -49,7 +52,11 @@ def main() -> None:
     # uvicorn raises the signal again when the last request is answered; Python's own way would end us there.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.start()
-    threading.Thread(target=LibraryWatch(store, settings).run, args=(stop,), name="library", daemon=True).start()
+    tiers = ServiceTiers()
+    with contextlib.suppress(BadDocument):  # which triage reports
+        tiers.learn(services_in_force(settings))
+    watch = LibraryWatch(store, settings, seen=lambda library: tiers.learn(library.services))
+    threading.Thread(target=watch.run, args=(stop,), name="library", daemon=True).start()
     attendance = Attendance(store, settings, "gateway")
     attendance.start()
     pipe = liveness.inherited_pipe()
@@ -58,7 +65,7 @@ def main() -> None:
         pipe.beat()
 
     try:
-        serving = server(make_app(settings, store, wake=wake, alive=worker.is_alive), settings)
+        serving = server(make_app(settings, store, wake=wake, alive=worker.is_alive, tiers=tiers), settings)
         serving.config.callback_notify, serving.config.timeout_notify = beat, 1
         gc.freeze()  # what is loaded stays: the garbage collector need not look at it again and again
         serving.run(sockets=ports.listening_sockets(settings.host, settings.port))

@@ -21,6 +21,7 @@ from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import refused
 from paramedic.gateway.senders import KNOWN, Senders
 from paramedic.gateway.signing import SigningLane
+from paramedic.gateway.tiers import ServiceTiers
 from paramedic.intake.intake import Wake
 from paramedic.kinds.faces import Authentic, Source
 from paramedic.machine.kill_points import kill_point
@@ -47,9 +48,11 @@ class AlertIntake:
         wake: Wake,
         body_timeout: timedelta,
         readiness: Readiness,
+        tiers: ServiceTiers,
     ) -> None:
         self.settings = settings
         self.readiness = readiness
+        self.tiers = tiers
         self.senders = senders
         self.wake = wake
         self.severities = SeverityTable(settings.severities)
@@ -203,6 +206,7 @@ class AlertEndpoint:
             keep=self._intake.settings.quarantine_limit,
             truncated=truncated,
             asides=asides,
+            tier_of=self._intake.tiers.of,
         )
         return _ReadRequest(delivery, problem, quarantined, Counter(alert.status for alert in alerts))
 

@@ -23,6 +23,7 @@ from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import refused
 from paramedic.gateway.senders import Senders
 from paramedic.gateway.stray import StrayDeliveries
+from paramedic.gateway.tiers import ServiceTiers
 from paramedic.intake.intake import Wake
 from paramedic.keys import link_key
 from paramedic.kinds import registry
@@ -56,16 +57,18 @@ def make_app(
     wake: Wake,
     alive: Callable[[], bool],
     body_timeout: timedelta = timedelta(seconds=30),
+    tiers: ServiceTiers | None = None,
 ) -> ASGIApp:
     """The application.
 
-    `wake` is set after each commit; `alive` says whether triage runs; `body_timeout` limits how long a body may take to arrive.
+    `wake` is set after each commit; `alive` says whether triage runs; `body_timeout` limits how long a body may take to arrive;
+    `tiers` says how much customers depend on the service of an alert (None: every one is a standard one).
     """
     # No redirect: its Location would be made of the Host header.
     app = FastAPI(title="Paramedic", docs_url=None, redoc_url=None, redirect_slashes=False)
     senders = Senders(settings)
     readiness = Readiness(store, alive)
-    intake = AlertIntake(settings, store, senders, wake, body_timeout, readiness)
+    intake = AlertIntake(settings, store, senders, wake, body_timeout, readiness, tiers or ServiceTiers())
     receiving = _add_sources(app, intake)
     names = [path.removeprefix(_ALERTS) for path in receiving]
     app.add_exception_handler(StarletteHTTPException, NoAddress(StrayDeliveries(intake, _ALERTS, names)))

@@ -17,7 +17,8 @@ _TEMPLATES = {
     "incident": """{% extends "page" %}{% block body %}{% if wrong %}<p><strong>{{ wrong }}</strong></p>{% endif %}
 <p>{{ so_far }}</p>
 <dl><dt>What is wrong</dt><dd>{{ incident.title }} on {{ incident.target }}</dd>
-<dt>Service</dt><dd>{{ incident.service }}</dd><dt>Severity</dt><dd>{{ incident.severity }}</dd>
+<dt>Service</dt><dd>{{ incident.service }}{% if incident.tier != "standard" %}, a {{ incident.tier }} service{% endif %}</dd>
+<dt>Severity</dt><dd>{{ incident.severity }}</dd>
 {% if incident.because %}<dt>{{ "How it ended" if over else "Why it is a person's" }}</dt>
 <dd>{{ incident.because }}</dd>{% endif %}</dl>
 {% if button %}<form method="post"><input type="hidden" name="form" value="{{ form }}"><button>{{ button }}</button></form>

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.outcome import Ending
+from paramedic.incidents.tier import Tier
 
 
 class State(StrEnum):
@@ -91,6 +92,7 @@ class Incident:
     retried_attempt: int | None = (
         None  # the last one that a person raised: acts before it no longer count for its ladder
     )
+    tier: Tier = Tier.STANDARD  # of its service, when it was opened
 
     @property
     def id(self) -> str:

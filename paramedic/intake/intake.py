@@ -18,6 +18,7 @@ from paramedic.intake import routing, triage
 from paramedic.intake.routing import Place
 from paramedic.intake.triage import Known, Verdict
 from paramedic.machine.kill_points import kill_point
+from paramedic.remediation.service import ServiceFacts
 from paramedic.store import (
     Store,
     StoreUnavailable,
@@ -150,13 +151,13 @@ class Intake:
             return self._decide_one_by_one(library)
 
     def _decide_many(self, library: Library) -> int:
-        """Make many decisions in one short transaction: others need the store. Critical ones come first."""
+        """Make many decisions in one short transaction: others need the store. The most urgent ones come first."""
         opened: list[str] = []
         count, until = 0, time.monotonic() + _LONGEST_SECONDS
         with self._store.record() as tx:
             receipts = inbox.waiting(tx, limit=self._size)
             for receipt in receipts:
-                if count and (receipt.is_critical != receipts[0].is_critical or time.monotonic() > until):
+                if count and (receipt.urgency != receipts[0].urgency or time.monotonic() > until):
                     break
                 target = self._decide(tx, receipt, library)
                 opened += [target] if target is not None else []
@@ -220,7 +221,7 @@ class Intake:
         number = live.number if live else None
         hold = decision.until if decision.verdict is Verdict.HOLD else None
         if decision.verdict is Verdict.OPEN:
-            number = _open(tx, alert, at, decision.reason, library.services.owner(at.service))
+            number = _open(tx, alert, at, decision.reason, library.services.about(at.service))
         elif decision.verdict is Verdict.REOPEN and known.cured is not None:
             again = at.runbook is not None and at.runbook.guardrails.allows_again
             number = lifecycle.reopen(tx, known.cured[0], alert, reason=decision.reason, again=again).number
@@ -276,7 +277,7 @@ def _plan(runbook: Runbook | None) -> Plan | None:
     )
 
 
-def _open(tx: Tx, alert: Alert, at: Place, reason: str, owner: str | None) -> int:
+def _open(tx: Tx, alert: Alert, at: Place, reason: str, about: ServiceFacts) -> int:
     plan = _plan(at.runbook)
     incident = lifecycle.open_incident(
         tx,
@@ -286,7 +287,7 @@ def _open(tx: Tx, alert: Alert, at: Place, reason: str, owner: str | None) -> in
         policy=at.runbook.policy if at.runbook else DEFAULT_POLICY,
         reason=reason,
         plan=plan,
-        owner=owner,
+        about=about,
     )
     if plan is None:
         lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, at.why), actor="triage")

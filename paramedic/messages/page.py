@@ -157,8 +157,10 @@ def what_and_now(summary: Summary, times: LocalTime) -> Iterator[tuple[str, str]
     if words := summary.condition.words(times, summary.now):
         yield "Now", words
     yield "Since", summary.since(times)
-    if owner := summary.service_owner:
-        yield "Service", f"{short(summary.incident.service)}, of {owner}"
+    if words := summary.service_words:
+        yield "Service", words
+    if words := summary.customers:
+        yield "Customers", words
     for heading in ("Meaning", "Impact"):
         if prose := " ".join(summary.part(heading).split()):
             prose = short(prose, without=redact_known)

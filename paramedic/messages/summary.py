@@ -8,6 +8,7 @@ from typing import Any
 from paramedic.alerts.alert import Severity, Status
 from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
+from paramedic.incidents.tier import Tier
 from paramedic.messages.words import short
 from paramedic.remediation.approval import Approval
 from paramedic.remediation.figures import Figure
@@ -154,10 +155,21 @@ class Summary:
         return {} if self.alert is None else self.alert["labels"]
 
     @property
-    def service_owner(self) -> str:
-        """Whose its service was when it was opened, as services.yaml said; empty where that says nothing."""
+    def service_words(self) -> str:
+        """Its service, how much customers depend on it and whose it is; empty where services.yaml says neither."""
+        tier = "" if self.incident.tier is Tier.STANDARD else f"a {self.incident.tier} service"
+        owner = self._when_opened("owner")
+        said = [words for words in (tier, f"of {owner}" if owner else "") if words]
+        return ", ".join([short(self.incident.service), *said]) if said else ""
+
+    @property
+    def customers(self) -> str:
+        """What customers notice while its service is down, as services.yaml said when it was opened; else empty."""
+        return self._when_opened("customers")
+
+    def _when_opened(self, fact: str) -> str:
         opened = [entry for entry in self.timeline if entry.what == "incident.opened"]
-        return short(str(opened[0].data.get("owner", ""))) if opened else ""
+        return short(str(opened[0].data.get(fact, ""))) if opened else ""
 
     def part(self, heading: str) -> str:
         """A part of its runbook: `Meaning`, `Impact`; empty without it."""

@@ -84,7 +84,7 @@ class Batch:
         return channel_of(self.person.contact_methods[0])
 
 
-def order(job: Job) -> tuple[int, datetime, int]:
+def order(job: Job) -> tuple[tuple[int, int], datetime, int]:
     """The sort key of what is due, as in the store: the worst first, channel updates last."""
     message = job.message
     return deliveries.rank(message), message.due_at, message.id

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from paramedic.incidents.tier import Tier
 from paramedic.remediation.host import Host
 from paramedic.remediation.release import Release
 
@@ -43,6 +44,7 @@ class Target:
     )  # what Paramedic has seen it run, the last first, where its kind's releases are noted
     overlapping: tuple[str, ...] = ()  # ids of the listed targets that it is a part of, and of its parts
     configuration: tuple[str, ...] = ()  # files and folders whose changes are told, with nothing of their content
+    tier: Tier = field(default=Tier.STANDARD, compare=False)  # of its service
 
     @property
     def elsewhere(self) -> bool:

@@ -14,6 +14,7 @@ from paramedic.store import Tx, messages, trail
 from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import approvals, incidents
 from paramedic.store.trail import append
+from paramedic.store.urgency_order import BY_URGENCY
 
 
 def ask(
@@ -203,12 +204,12 @@ def overdue(tx: Tx) -> list[Approval]:
 
 
 def to_resume(tx: Tx, limit: int = 20) -> list[Approval]:
-    """Settled approvals whose suspended run is due to be resumed: of critical incidents first."""
+    """Settled approvals whose suspended run is due to be resumed: of the most urgent incidents first."""
     query = (
         select(approvals)
         .join(incidents, incidents.c.number == approvals.c.incident)
         .where(approvals.c.resume_at <= tx.now)
-        .order_by(incidents.c.severity != Severity.CRITICAL, approvals.c.resume_at)
+        .order_by(*BY_URGENCY, approvals.c.resume_at)
         .limit(limit)
     )
     return _all(tx.conn.execute(query).all())

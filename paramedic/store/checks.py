@@ -240,7 +240,7 @@ def _reported(tx: Tx, placed: CheckAtTarget, found: _Judged, *, held_back: str |
     raised = [_raise_alert(tx, placed, step.threshold, held_back=held_back is not None) for step in found.steps]
     of_subjects = check_subjects.write(tx, placed, found.subjects, held_back=held_back is not None)
     if of_subjects:
-        inbox.put(tx, of_subjects, source=SOURCE, sender="checks")
+        inbox.put(tx, of_subjects, source=SOURCE, sender="checks", tier=placed.target.tier)
     each = (Metric(step.threshold, step.value, step.now, step.subject) for step in found.subjects)
     return Recorded(
         why=found.sample.why,
@@ -276,7 +276,7 @@ def _raise_alert(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, held_ba
     if said is None:
         return None
     alert = placed.alert(threshold, said.level, value=state.value, began_at=said.began_at, ended_at=said.ended_at)
-    inbox.put(tx, [alert], source=SOURCE, sender="checks")
+    inbox.put(tx, [alert], source=SOURCE, sender="checks", tier=placed.target.tier)
     at = (*_of(states, placed), states.c.metric == threshold.metric)
     tx.conn.execute(update(states).where(*at).values(**said.columns(tx.now)))
     return alert

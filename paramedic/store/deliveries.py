@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, text, update
 
 from paramedic.alerts.alert import Severity
+from paramedic.incidents.tier import Tier
 from paramedic.store import Tx
 from paramedic.store.messages import QueuedMessage, queued_message
 from paramedic.store.tables import messages
+from paramedic.store.urgency_order import MESSAGES_BY_TIER
 
 #: How long a sender may hold a message before another may send it.
 HOLD = timedelta(seconds=30)
@@ -23,19 +25,26 @@ _CRITICAL = and_(messages.c.kind.in_(("rung", "approval", "update")), messages.c
 _RANKS = {"trouble": 1, "news": 3, "notice": 4}
 
 
-def rank(message: QueuedMessage) -> int:
-    """The order of due messages: critical, then alerts about Paramedic itself, other incidents, resolutions, channel updates."""
+def rank(message: QueuedMessage) -> tuple[int, int]:
+    """The order of due messages: critical, then alerts about Paramedic itself, other incidents, resolutions, channel updates.
+
+    Among each kind those of core services come first.
+    """
+    tier = list(Tier).index(message.tier)
     if message.kind in ("rung", "approval", "update") and message.severity is Severity.CRITICAL:
-        return 0
-    return _RANKS.get(message.kind, 2)
+        return 0, tier
+    return _RANKS.get(message.kind, 2), tier
 
 
-_ORDER = case((_CRITICAL, 0), *((messages.c.kind == kind, number) for kind, number in _RANKS.items()), else_=2)
+_ORDER = (
+    case((_CRITICAL, 0), *((messages.c.kind == kind, number) for kind, number in _RANKS.items()), else_=2),
+    MESSAGES_BY_TIER,
+)
 
 
 def due(tx: Tx, *, incident: int | None = None, limit: int = 50) -> list[QueuedMessage]:
     """The messages due now, worst first; of one incident (without channel updates), or of all."""
-    query = select(messages).where(sendable(tx)).order_by(_ORDER, messages.c.due_at, messages.c.id).limit(limit)
+    query = select(messages).where(sendable(tx)).order_by(*_ORDER, messages.c.due_at, messages.c.id).limit(limit)
     if incident is not None:
         query = query.where(messages.c.incident == incident, messages.c.kind != "notice")
     return [queued_message(row) for row in tx.conn.execute(query)]

@@ -2,21 +2,23 @@
 
 import json
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, TextClause, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, or_, select, text, update
 
 from paramedic.alerts.alert import Alert, Severity
 from paramedic.incidents.incident import State
+from paramedic.incidents.tier import URGENCIES, Tier, urgency
 from paramedic.store import Serialized, Store, Tx, as_dict, quarantine
 from paramedic.store.messages import queue_internal_alert
 from paramedic.store.quarantine import BODY_LIMIT, Beside, Unreadable
 from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.tables import inbox, incidents
+from paramedic.store.tables.columns import Moment
 from paramedic.text.redaction import redact, redact_start, redacted
 
 
@@ -28,7 +30,7 @@ class Receipt:
     id: str
     received_at: datetime
     fields: Mapping[str, Any]
-    is_critical: bool = False
+    urgency: int = 0
     sender: str = ""
 
     @property
@@ -79,8 +81,12 @@ def prepare(
     keep: int = 1000,
     truncated: int = 0,
     asides: Sequence[Beside] = (),
+    tier_of: Callable[[Alert], Tier] = lambda _: Tier.STANDARD,
 ) -> Delivery:
-    """Prepare a delivery, without a transaction. `keep` is how many bodies the quarantine keeps."""
+    """Prepare a delivery, without a transaction. `keep` is how many bodies the quarantine keeps.
+
+    `tier_of` says how much customers depend on the service of an alert: the most urgent ones are decided first.
+    """
     rows = tuple(
         {
             "receipt": str(uuid.uuid4()),
@@ -89,6 +95,7 @@ def prepare(
             "alert": Serialized(json.dumps(_clean(alert))),
             "state": "new",
             "severity": alert.severity.value,
+            "urgency": urgency(alert.severity, tier_of(alert)),
         }
         for alert in alerts
     )
@@ -127,9 +134,9 @@ def receive(
     return delivery.receipts
 
 
-def put(tx: Tx, alerts: Sequence[Alert], *, source: str, sender: str) -> list[str]:
-    """Write the alerts in the caller's transaction; returns the receipt ids, in the alerts' order."""
-    delivery = prepare(alerts, source=source, sender=sender)
+def put(tx: Tx, alerts: Sequence[Alert], *, source: str, sender: str, tier: Tier = Tier.STANDARD) -> list[str]:
+    """Write alerts of one service of this tier in the caller's transaction; returns the receipt ids, in the alerts' order."""
+    delivery = prepare(alerts, source=source, sender=sender, tier_of=lambda _: tier)
     write(tx, [delivery])
     return delivery.receipts
 
@@ -161,34 +168,42 @@ def _clean(alert: Alert) -> dict[str, Any]:
 
 
 def waiting(tx: Tx, limit: int = 100) -> list[Receipt]:
-    """The receipts without a decision, and those held until now: critical ones first, each kind in order of arrival.
+    """The receipts without a decision, and those held until now: the most urgent first, alike ones in order of arrival.
 
     Alerts with one fingerprint and one severity keep their order. Where the severity changed in between, an earlier report
     may come later, and triage recognizes it as the earlier one.
     """
-    now = or_(inbox.c.state != "held", inbox.c.look_again_at <= tx.now)
-    found = _found(tx, _CRITICAL, now, limit=limit)
-    if len(found) < limit:
-        others = or_(inbox.c.severity.is_(None), inbox.c.severity != Severity.CRITICAL)
-        held = and_(_HELD, inbox.c.look_again_at <= tx.now)
-        # Two queries, each by its own index: one with `or` would sort the whole backlog for every batch.
-        new = _found(tx, inbox.c.state == "new", others, limit=limit)
-        rest = [*new, *_found(tx, held, others, limit=limit, first=inbox.c.look_again_at)]
-        found += sorted(rest, key=lambda receipt: receipt.position)
+    found = _found(tx, _NEXT_NEW, most=limit)
+    if _is_any_due(tx):
+        # By each urgency's own part of the index: one query for all would sort the whole backlog for every batch.
+        for level in range(URGENCIES):
+            found += _found(tx, _NEXT_DUE, now=tx.now, level=level, most=limit)
+        found.sort(key=lambda receipt: (receipt.urgency, receipt.position))
     return found[:limit]
 
 
 #: As the partial indexes say it: a bound parameter would hide from SQLite that they fit.
-_CRITICAL, _HELD = text("severity = 'critical' AND inbox.state <> 'triaged'"), text("inbox.state = 'held'")
+_NEW, _HELD = text("inbox.state = 'new'"), text("inbox.state = 'held'")
+
+#: Built once: building a statement costs more than running it.
+_NEXT_NEW = select(inbox).where(_NEW).order_by(inbox.c.urgency, inbox.c.position).limit(bindparam("most"))
+_NEXT_DUE = (
+    select(inbox)
+    .where(_HELD, inbox.c.urgency == bindparam("level"), inbox.c.look_again_at <= bindparam("now", type_=Moment))
+    .order_by(inbox.c.look_again_at, inbox.c.position)
+    .limit(bindparam("most"))
+)
+_ANY_DUE = select(inbox.c.position).where(_HELD, inbox.c.look_again_at <= bindparam("now", type_=Moment)).limit(1)
 
 
-def _found(
-    tx: Tx, *where: ColumnElement[bool] | TextClause, limit: int, first: ColumnElement[Any] = inbox.c.position
-) -> list[Receipt]:
-    query = select(inbox).where(*where).order_by(first, inbox.c.position).limit(limit)
+def _is_any_due(tx: Tx) -> bool:
+    return tx.conn.execute(_ANY_DUE, {"now": tx.now}).first() is not None
+
+
+def _found(tx: Tx, query: Select[Any], **given: Any) -> list[Receipt]:
     return [
-        Receipt(row.position, row.receipt, row.received_at, row.alert, row.severity == Severity.CRITICAL, row.sender)
-        for row in tx.conn.execute(query)
+        Receipt(row.position, row.receipt, row.received_at, row.alert, row.urgency, row.sender)
+        for row in tx.conn.execute(query, given)
     ]
 
 

@@ -11,6 +11,7 @@ from paramedic.alerts.alert_object import shown_name
 from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import IllegalMove, Incident, State, move, name
 from paramedic.incidents.outcome import Ending
+from paramedic.incidents.tier import Tier
 from paramedic.remediation.observed_paging import Paging
 from paramedic.store import Tx, messages
 from paramedic.store.tables import incidents, proposals
@@ -243,4 +244,5 @@ def _incident(tx: Tx, row: Row[Any]) -> Incident:
         first_acknowledged_at=row.first_acknowledged_at,
         resolved_by=row.resolved_by,
         retried_attempt=row.retried_attempt,
+        tier=Tier(row.tier) if row.tier else Tier.STANDARD,
     )

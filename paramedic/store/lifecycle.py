@@ -11,8 +11,10 @@ from paramedic.alerts.alert_object import shown_name
 from paramedic.incidents.incident import IllegalMove, Incident, State, move
 from paramedic.incidents.incident import reopen as reopened
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.incidents.tier import Tier
 from paramedic.machine.clock import spoken
 from paramedic.remediation.approval import RESTORE
+from paramedic.remediation.service import UNLISTED, ServiceFacts
 from paramedic.store import Tx, acts, approvals, inbox, incident_alerts, incidents, messages
 from paramedic.store.attempts import end_attempts, raise_attempt, rungs_of
 from paramedic.store.incident_alerts import Wanted
@@ -34,9 +36,9 @@ def open_incident(
     policy: str,
     reason: str,
     plan: Plan | None,
-    owner: str | None = None,
+    about: ServiceFacts = UNLISTED,
 ) -> Incident:
-    """Open an incident, with its first attempt or, without a plan, its first page. `owner`: whose the service is."""
+    """Open an incident, with its first attempt or, without a plan, its first page. `about`: its service."""
     if plan is not None:
         pin(tx, plan)
     number: int = tx.conn.execute(
@@ -49,6 +51,7 @@ def open_incident(
             state=State.OPEN,
             attempt=0,
             policy=policy,
+            tier=about.tier,
             opened_at=tx.now,
             runbook=plan.runbook if plan else None,
             runbook_version=plan.version if plan else None,
@@ -64,7 +67,7 @@ def open_incident(
         incident=number,
         target=target,
         reason=reason,
-        data=_opening(alert, plan, owner),
+        data=_opening(alert, plan, about),
         content={"alert": alert.as_json()},
     )
     incident_alerts.note(tx, number, alert, plan.wanted if plan else None)
@@ -74,13 +77,15 @@ def open_incident(
     return get(tx, number)
 
 
-def _opening(alert: Alert, plan: Plan | None, owner: str | None) -> dict[str, str | None]:
+def _opening(alert: Alert, plan: Plan | None, about: ServiceFacts) -> dict[str, str | None]:
     known = {
         "severity": alert.severity.value,
         "runbook": plan.runbook if plan else None,
         "fingerprint": alert.fingerprint,
     }
-    return known if owner is None else known | {"owner": owner}
+    tier = None if about.tier is Tier.STANDARD else about.tier.value
+    more = {"owner": about.owner, "tier": tier, "customers": about.customers}
+    return known | {name: words for name, words in more.items() if words is not None}
 
 
 def reopen(tx: Tx, number: int, alert: Alert, *, reason: str, again: bool = False) -> Incident:
@@ -163,7 +168,7 @@ def _ask_again(tx: Tx, incident: Incident) -> None:
     They wait for that runbook's settle time, like all that began before a verified cure. A person's resolution covers them.
     """
     for alert in incident_alerts.firing_for_others(tx, incident):
-        inbox.put(tx, [alert], source=alert.source, sender=f"paramedic: {incident.id} ended")
+        inbox.put(tx, [alert], source=alert.source, sender=f"paramedic: {incident.id} ended", tier=incident.tier)
 
 
 def update_channels(tx: Tx, number: int, happened: str) -> None:

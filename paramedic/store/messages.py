@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, func, insert, or_, select, update
 
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import Incident, State
+from paramedic.incidents.tier import Tier
 from paramedic.machine.clock import iso
 from paramedic.store import Tx
 from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
@@ -41,6 +42,7 @@ class QueuedMessage:
     last_error: str | None
     severity: Severity
     recipient: str | None
+    tier: Tier = Tier.STANDARD  # of its incident's service
 
     @property
     def begins(self) -> bool:
@@ -198,8 +200,16 @@ def _queue(
             tries=0,
             severity=severity,
             recipient=recipient,
+            tier=_tier_of(incident),
         )
     )
+
+
+def _tier_of(incident: int | None) -> ScalarSelect[Any] | None:
+    """The tier of the incident's service, read where the message is written."""
+    if incident is None:
+        return None
+    return select(incidents.c.tier).where(incidents.c.number == incident).scalar_subquery()
 
 
 def of(tx: Tx, incident: int) -> list[QueuedMessage]:
@@ -272,7 +282,8 @@ def withdraw_update(tx: Tx, incident: int, recipient: str | None, *, subject: Co
 def queued_message(row: Row[Any]) -> QueuedMessage:
     """The message of the row."""
     columns = {field: getattr(row, field) for field in QueuedMessage.__slots__ if field != "step"}
-    return QueuedMessage(**columns | {"severity": Severity(row.severity), "step": row.rung})
+    tier = Tier(row.tier) if row.tier else Tier.STANDARD
+    return QueuedMessage(**columns | {"severity": Severity(row.severity), "step": row.rung, "tier": tier})
 
 
 def _too_old(cutoffs: Cutoffs) -> ColumnElement[bool]:

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select, update
 
-from paramedic.alerts.alert import Severity
 from paramedic.store import Tx, generation
 from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import incidents, outbox
+from paramedic.store.urgency_order import BY_URGENCY
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ def put(tx: Tx, *, incident: int, attempt: int) -> None:
 
 
 def waiting(tx: Tx, limit: int = 20) -> list[Order]:
-    """The orders that are due: of critical incidents first, then oldest first."""
+    """The orders that are due: of the most urgent incidents first, then oldest first."""
     query = (
         select(outbox)
         .join(incidents, incidents.c.number == outbox.c.incident)
         .where(outbox.c.state == "waiting", outbox.c.due_at <= tx.now)
-        .order_by(incidents.c.severity != Severity.CRITICAL, outbox.c.written_at, outbox.c.incident)
+        .order_by(*BY_URGENCY, outbox.c.written_at, outbox.c.incident)
         .limit(limit)
     )
     return [_order(row) for row in tx.conn.execute(query)]

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from paramedic.catalog.library import Library, library_in_force
@@ -34,7 +35,9 @@ class _Seen:
 class LibraryWatch:
     """Looks at the library regularly. Its reports are in the store, so that a restart repeats none."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, seen: Callable[[Library], None] = lambda _: None) -> None:
+        """`seen` is called with the library of each look."""
+        self._seen = seen
         self._store = store
         self._settings = settings
         self._last: _Seen | None = None
@@ -66,6 +69,7 @@ class LibraryWatch:
             found = library_in_force(self._settings)
         except BadDocument as error:
             found = Library.unusable(error.problems)
+        self._seen(found)
         versions = tuple(sorted((runbook.name, runbook.version) for runbook in found.runbooks.values()))
         return _Seen(versions, tuple(map(str, found.problems)))
 

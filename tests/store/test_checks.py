@@ -1,5 +1,6 @@
 """What checks saw and what follows, on both databases, with the time moved by hand."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample, check_spec
 from paramedic.checks.threshold import Level
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.incidents.tier import Tier
 from paramedic.remediation.target import Target
 from paramedic.store import Store, check_states, checks, heartbeats, inbox, kill_switch, leases, lifecycle, mass_failure
 from paramedic.store.tables import check_samples, messages
@@ -97,6 +99,13 @@ def test_a_breach_that_lasts_is_said_again_and_its_end_once(timed: Store, see: A
     see(0, 30)
     assert len(queued_alerts(timed)) == 3
     assert len({alert.fingerprint for alert in queued_alerts(timed)}) == 1
+
+
+def test_what_a_check_says_waits_by_the_tier_of_its_target_s_service(timed: Store, see: Any) -> None:
+    see(1, 5)
+    see(1, 5, placed(at=replace(target(), id="web-2/shop", host="web-2", tier=Tier.CORE)))
+    with timed.read() as tx:
+        assert [receipt.alert.labels["instance"] for receipt in inbox.waiting(tx)] == ["web-2", "web-1"]
 
 
 def test_a_breach_that_gets_worse_is_said_at_once(timed: Store, see: Any) -> None:

@@ -1,6 +1,6 @@
 """Tables of received alerts: the inbox, the quarantine, the last report under each fingerprint."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, String, Table, false
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, String, Table, false
 
 from paramedic.store.tables.columns import Moment, Serial, Words, metadata, partial_index
 
@@ -20,7 +20,12 @@ inbox = Table(
     Column("incident", BigInteger),
     Column("triaged_at", Moment),
     Column("severity", String(16)),  # null: an older version's gateway wrote it
+    # By `tier.urgency`. What an older version's gateway wrote is as urgent as a critical alert of a standard service.
+    Column("urgency", Integer, nullable=False, server_default="1"),
     Index("inbox_waiting", "state", "position"),
+    partial_index("inbox_new", "state", "urgency", "position", where="state = 'new'"),
+    partial_index("inbox_due", "state", "urgency", "look_again_at", where="state = 'held'"),
+    # An older version reads the inbox by the next one, and by inbox_waiting.
     partial_index("inbox_critical", "severity", "position", where="severity = 'critical' AND state <> 'triaged'"),
     partial_index("inbox_held", "state", "look_again_at", where="state = 'held'"),
     sqlite_autoincrement=True,

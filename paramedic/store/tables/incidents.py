@@ -36,6 +36,7 @@ incidents = Table(
     Column("first_acknowledged_at", Moment),  # acknowledged_at is that of the person who has it now
     Column("resolved_by", Words),  # the person who said that it is over; null: a playbook verified it
     Column("retried_attempt", Integer),  # raised by a person's retry: what was used up before it is granted anew
+    Column("tier", String(16)),  # of its service when it was opened; null: an older version opened it
     Column("notify", JSON(none_as_null=True)),  # ways of the channels that hear of it, as its runbook named them
     # One thing wrong is one incident, whatever races: the database itself refuses a second.
     partial_index("incidents_live", "service", "target", where="state <> 'resolved'", unique=True),

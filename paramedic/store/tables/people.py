@@ -24,6 +24,7 @@ messages = Table(
     Column("severity", String(16), nullable=False, server_default="critical"),  # the severity whose steps are followed
     Column("recipient", Words),  # the recipient, where that is not the step's own person
     Column("repeats", Integer, nullable=False, server_default="0"),  # how many more of the same it stands for
+    Column("tier", String(16)),  # of its incident's service; null: of none, or an older version queued it
     Column("digest", BigInteger),  # the first of the messages that left together with it as one
     Index("messages_due", "state", "due_at"),
     Index("messages_sent", "sent_at"),

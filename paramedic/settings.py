@@ -26,10 +26,10 @@ from pydantic import (
 
 from paramedic.alerts.severity_words import Meaning, of_words
 from paramedic.errors import PermanentError
-from paramedic.kinds import plugin_folder
+from paramedic.kinds import logins, plugin_folder
+from paramedic.kinds.logins import Login as ProbeLogin
 from paramedic.machine import file_ownership, kill_points, liveness, parent_death
 from paramedic.text.names import CHANNEL_NAME
-from paramedic.text.redaction import remember, remember_quoted
 from paramedic.text.setting_fields import (
     Addresses,
     Bytes,
@@ -48,6 +48,7 @@ from paramedic.text.setting_fields import (
     by_name,
     must_be_senders,
 )
+from paramedic.text.setting_secrets import remember_all
 from paramedic.text.units import duration
 from paramedic.text.written_file import Unreadable, read_written
 
@@ -94,11 +95,11 @@ class Channel(BaseModel):
         return {name: value.get_secret_value() for name, value in self if value is not None}
 
 
-def _well_named(channels: dict[str, Channel]) -> dict[str, Channel]:
-    for name in channels:
+def _well_named(named: dict[str, Any]) -> dict[str, Any]:
+    for name in named:
         if not CHANNEL_NAME.fullmatch(name):
-            raise ValueError(f"{name!r:.80} is not a name for a channel; allowed: letters, digits, `_`, `.`, `-`")
-    return channels
+            raise ValueError(f"{name!r:.80} is not a name here; allowed: letters, digits, `_`, `.`, `-`")
+    return named
 
 
 Channels = Annotated[
@@ -107,6 +108,11 @@ Channels = Annotated[
     AfterValidator(_well_named),
 ]
 
+Logins = Annotated[
+    dict[str, ProbeLogin],
+    BeforeValidator(by_name('{"name": {"token": "…"}}')),
+    AfterValidator(_well_named),
+]
 
 Severities = Annotated[dict[str, Meaning], BeforeValidator(by_name('{"word": "critical"}')), AfterValidator(of_words)]
 
@@ -147,6 +153,7 @@ class Settings(BaseModel):
     mail_helo: HeloName = None
     mail_ca_file: Place | None = None
     channels: Channels = {}
+    logins: Logins = {}
     heartbeat_url: SecretWeb = None
     heartbeat_every: Annotated[timedelta, duration("1s", "1d")] = timedelta(seconds=60)
     checkpoint_file: Place | None = None
@@ -277,8 +284,9 @@ def load_settings(*, running: Mapping[str, Any] = _NONE, **given: Any) -> Settin
         raise BadSettings("\n".join(problems))
     settings._origins = origins  # noqa: SLF001 - its own maker
     for _, value in settings:
-        _remember(value)
+        remember_all(value)
     plugin_folder.use(settings.plugins)
+    logins.use(settings.logins)
     return settings
 
 
@@ -372,29 +380,3 @@ def _plain(value: object) -> str | dict[str, Any] | list[Any]:
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     return list(value) if isinstance(value, tuple) else str(value)
-
-
-#: A part of a URL's path or query that may be its key: long, or of letters and digits together.
-_URL_TOKEN = re.compile(r"[\w.~%-]{16,}|(?=[\w.~%-]{0,15}\d)(?=[\w.~%-]{0,15}[A-Za-z])[\w.~%-]{8,15}", re.ASCII)
-
-#: Services carry their keys in the path of a channel's URL, whatever its scheme.
-_CHANNEL_KEY = re.compile(r"[\w.~%-]{16,}")
-
-
-def _remember(value: object) -> None:
-    """Have every secret in the value redacted from now on: itself, its password, the keys in its URL."""
-    if isinstance(value, SecretStr):
-        secret = value.get_secret_value()
-        remember(secret)
-        remember(secret.removeprefix("whsec_"))
-        login = secret.split("://", 1)[-1].rpartition("@")[0] if "://" in secret else secret
-        remember_quoted(login.partition(":")[2])
-        if secret.startswith(("http://", "https://")):
-            remember_quoted(*_URL_TOKEN.findall(secret.split("://", 1)[1].partition("/")[2]))
-    elif isinstance(value, dict):
-        for item in value.values():
-            _remember(item)
-    elif isinstance(value, Channel):
-        for _, item in value:
-            _remember(item)
-        remember_quoted(*_CHANNEL_KEY.findall("" if value.url is None else value.url.get_secret_value()))

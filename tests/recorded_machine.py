@@ -260,7 +260,7 @@ class Network:
         self._machine = machine
         self.asked: list[tuple[Any, ...]] = []
 
-    def get(self, url: str, timeout: timedelta) -> http_probe.Probe:
+    def get(self, url: str, timeout: timedelta, *_: Any) -> http_probe.Probe:
         self.asked.append((url, timeout))
         fails = f"error:{url}" in self._machine.failing
         took_ms = 1e9 if f"slow:{url}" in self._machine.failing else 0.001

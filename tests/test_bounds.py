@@ -82,7 +82,7 @@ RUNBOOK: dict[str, Any] = {
             "check": "health",
             "every": "15s",
             "timeout": "2s",
-            "window": "1m",
+            "window": "30m",
             "unknown_after": "5m",
             "latency_p50": {"warning": "100ms", "critical": "200ms", "for": "1m", "hysteresis": "10%"},
             "latency_p90": {"critical": "200ms"},

@@ -87,7 +87,7 @@ def test_names_that_are_no_settings_are_known(monkeypatch: pytest.MonkeyPatch, t
             f'{{"ops": {{"secret": ["{PASSWORD}"]}}}}',
             "PARAMEDIC_CHANNELS.ops.secret: Input should be a valid string",
         ),
-        ("PARAMEDIC_CHANNELS", f'{{"o p": {{"url": "http://here/{PASSWORD}"}}}}', "'o p' is not a name for a channel"),
+        ("PARAMEDIC_CHANNELS", f'{{"o p": {{"url": "http://here/{PASSWORD}"}}}}', "'o p' is not a name here"),
         ("PARAMEDIC_SMTP_URL", f"http://me:{PASSWORD}@mail", "smtp://"),
         ("PARAMEDIC_STORE_URL", f"mysql://me:{PASSWORD}@db", "postgresql://"),
         ("PARAMEDIC_RENEW", "5s", "half"),

@@ -27,6 +27,8 @@ _TOPIC = {"alarms": "arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms.fifo"}
 #: Of a sender that the tokens name.
 _SERVICES = {name: ["tracking-api", "orders"] for name in _TOKEN}
 
+_LOGIN = {"orders": {"url": "https://orders.example", "token": "secret-word-7"}}
+
 #: What is neither a duration nor a number with bounds: a text, or a text and what it means.
 _OTHERS: dict[str, list[Any]] = {
     "data": [Said("/srv/paramedic", Path("/srv/paramedic"))],
@@ -55,6 +57,7 @@ _OTHERS: dict[str, list[Any]] = {
     "mail_helo": ["host.example"],
     "mail_ca_file": [Said("/etc/ca.pem", Path("/etc/ca.pem"))],
     "channels": [Said(json.dumps(_CHANNEL), _CHANNEL)],
+    "logins": [Said(json.dumps(_LOGIN), _LOGIN)],
     "heartbeat_url": ["https://beats.example/secret-word-5"],
     "checkpoint_file": [Said("/mnt/checkpoints", Path("/mnt/checkpoints"))],
     "signing_key_file": [Said("/etc/signing", Path("/etc/signing"))],

@@ -76,6 +76,7 @@ ELSEWHERE = {
     "keep_inbox": "upkeep/test_retention.py",
     "keep_prefect_runs": "upkeep/test_retention.py",
     "keep_trail": "upkeep/test_retention.py",
+    "logins": "integrations/probes/test_http_checks.py",
     "mail_ca_file": "cli/test_doctor_goes_each_way.py",
     "mail_from": "integrations/channels/test_mailboxes.py",
     "mail_helo": "cli/test_doctor_goes_each_way.py",

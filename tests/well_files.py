@@ -14,7 +14,9 @@ from paramedic.catalog.advice import advice
 from paramedic.catalog.library import Library, read_folder
 from paramedic.checks import probes
 from paramedic.kinds.metric import Metric
+from paramedic.kinds.probing import Written
 from paramedic.text.quantity import Unit
+from paramedic.transports.http_question import Condition
 
 At = tuple[str | int, ...]
 
@@ -266,6 +268,29 @@ SUBJECTS: Mapping[str, st.SearchStrategy[str]] = {
     "tls://HOST:PORT": _addresses("tls"),
 }
 
+
+def _condition(**words: str) -> Condition:
+    return Condition(**{key: word if key == "matches" else (word,) for key, word in words.items()})
+
+
+#: What an author may write under each key that a shipped probe gives its checks.
+OPTIONS: Mapping[str, st.SearchStrategy[Any]] = {
+    "path": st.sampled_from(["/", "/var", "/srv/a b"]),
+    "status": st.sampled_from(
+        [Said(200, ("200",)), Said([204, "3xx"], ("204", "3xx")), Said("2xx", ("2xx",))],
+    ),
+    "body": st.sampled_from(
+        [
+            Said("ok", _condition(contains="ok")),
+            Said({"lacks": ["error"], "matches": "[0-9]+ m"}, _condition(lacks="error", matches="[0-9]+ m")),
+        ]
+    ),
+    "headers": st.just(Said({"X-Of": "api"}, {"X-Of": _condition(contains="api")})),
+    "method": st.just("POST"),
+    "send": st.just('{"of": [1]}'),
+    "send_headers": st.just(Said({"Accept": "a/b"}, {"Accept": "a/b"})),
+}
+
 _VALUES: Mapping[Unit, Callable[[str | None], st.SearchStrategy[Said]]] = {
     Unit.SECONDS: lambda most: spans(timedelta(seconds=2), {"5m": 5 * MINUTE}.get(most or "", 30 * DAY)).map(
         lambda said: said._replace(means=said.means.total_seconds())
@@ -296,19 +321,27 @@ def checks(
     """One check, with a name of its own."""
     check = draw(SUBJECTS[draw(st.sampled_from(list(forms)))])
     _, probe = probes.measuring(check)
-    every = draw(spans(timedelta(milliseconds=200), 5 * MINUTE))
+    measured = [metric for metric in probe.METRICS if all_keys or draw(st.booleans())] or list(probe.METRICS[:1])
+    drawn = {metric.name: draw(bounds(metric)) for metric in measured}
+    needed = max(
+        metric.needs(bound.means)
+        for metric in measured
+        for key, bound in drawn[metric.name].items()
+        if key in ("warning", "critical")
+    )
+    every = draw(spans(timedelta(milliseconds=200), min(5 * MINUTE, 7 * DAY / needed)))
     keys: dict[str, Any] = {
         "check": check,
         "name": f"c{number}-{draw(st.sampled_from([_HOST, 'x']))}",
         "every": every,
         "timeout": draw(spans(timedelta(milliseconds=10), every.means)),
-        "window": draw(spans(every.means, min(7 * DAY, 1900 * every.means))),
+        "window": draw(spans(needed * every.means, min(7 * DAY, 1900 * every.means))),
         "unknown_after": draw(spans(every.means, 7 * DAY)),
     }
-    measured = [metric for metric in probe.METRICS if all_keys or draw(st.booleans())] or list(probe.METRICS[:1])
-    keys |= {metric.name: draw(bounds(metric)) for metric in measured}
-    if probes.options(probe):
-        keys |= {"path": draw(st.sampled_from(["/", "/var", "/srv/a b"]))}
+    keys |= drawn
+    keys |= some(draw, {option.name: OPTIONS[option.name] for option in probes.options(probe)})
+    while wrong := [key for key, _ in probes.misfits(probe, Written(check, None, keys))]:
+        del keys[wrong[0]]
     return keys
 
 

@@ -1,6 +1,6 @@
 """A check: what Paramedic measures itself, where, how often, with which thresholds; and one sample of it."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -20,7 +19,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.checks import probes
+from paramedic.checks import arithmetic, probes
+from paramedic.checks.bounds import Bounds, fault
 from paramedic.checks.threshold import Level, Threshold
 from paramedic.kinds import registry
 from paramedic.kinds.metric import Metric
@@ -30,7 +30,6 @@ from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Target
 from paramedic.text import template
 from paramedic.text.model_words import At, built
-from paramedic.text.quantity import PATTERN, PERCENT, Unit, percent, quantity
 from paramedic.text.units import duration
 from paramedic.text.yaml_document import wrong
 
@@ -72,7 +71,7 @@ class Check:
     window: timedelta  # over which percentiles and rates are taken
     unknown_after: timedelta  # seeing nothing for longer than this is told to a person
     measures: tuple[Metric, ...]  # of its probe
-    options: Mapping[str, str] = field(default_factory=dict, hash=False)  # the probe's own keys
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # the probe's own keys
 
     def by(self, metric: str) -> str | None:
         """The label of the subject, where each subject of the metric has a state of its own."""
@@ -88,14 +87,27 @@ class Check:
         in_brackets = "://" in self.where and _is_ipv6(target.host)
         return self.where.replace("{host}", f"[{target.host}]" if in_brackets else target.host)
 
-    def metrics(self, samples: Sequence[Sample]) -> dict[str, float]:
-        """The value of every metric with a threshold, from these samples, oldest first; empty where the last saw nothing."""
+    def options_at(self, target: Target) -> dict[str, Any]:
+        """The probe's own keys, for this target: `{host}` in a text that is not `as_it_is` is its host."""
+        own = {option.name for option in probes.options(probes.usable()[self.kind]) if option.as_it_is}
+        texts = {name: value for name, value in self.options.items() if isinstance(value, str) and name not in own}
+        return {**self.options, **{name: value.replace("{host}", target.host) for name, value in texts.items()}}
+
+    def metrics(self, samples: Sequence[Sample], *, filled: bool = False) -> dict[str, float]:
+        """The value of every metric with a threshold, from these samples, oldest first; empty where the last saw nothing.
+
+        `filled`: samples that the window does not have yet, and that its bounds need, count as the best one seen.
+        """
         if not samples or samples[-1].values is None:
             return {}
         begins = samples[-1].at - self.window
         seen = [sample.values for sample in samples if sample.values is not None and sample.at > begins]
         metrics = {metric.name: metric for metric in self.measures}
-        found = {bounds.metric: metrics[bounds.metric].value(seen, bounds.unit) for bounds in self.thresholds}
+        found = {}
+        for bounds in self.thresholds:
+            metric = metrics[bounds.metric]
+            at_least = metric.needs(bounds.mildest) if filled else 1
+            found[bounds.metric] = metric.value(seen, bounds.unit, at_least=at_least)
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -176,72 +188,13 @@ def labels_of(runbook: str, check: str, target: Target) -> dict[str, str]:
 
 # --- as authors write it ----------------------------------------------------------------------------------------------
 
-_MINUTE = timedelta(minutes=1)
-
-
-def _as_text(written: object) -> object:
-    """A bound as text: the bound of a count is a number in YAML."""
-    return str(written) if isinstance(written, int | float) and not isinstance(written, bool) else written
-
-
-def _share(written: object) -> object:
-    return percent(written) / 100 if isinstance(written, str) else written
-
-
 _Every = Annotated[timedelta, duration("50ms", "1d")]
 _Timeout = Annotated[timedelta, duration("10ms", "5m")]
 _Window = Annotated[timedelta, duration("50ms", "7d")]
 _UnknownAfter = Annotated[timedelta, duration("50ms", "7d")]
-_HeldFor = Annotated[timedelta, duration("0s", "7d")]
 
-_QUANTITY = Annotated[str, Field(pattern=PATTERN)]
-_Bound = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=_QUANTITY | int | float)]
-
-#: The store keeps so many samples of a check (`paramedic.store.checks.KEEP`), with some to spare.
-_SAMPLES_IN_A_WINDOW = 1900
-
-
-class Bounds(BaseModel):
-    """`{warning: 200ms, critical: 300ms, for: 1m}`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    warning: _Bound | None = Field(default=None, description="from here on it is a warning: 200ms, 1%, 1GB")
-    critical: _Bound | None = Field(default=None, description="from here on it is critical: 300ms, 3%, 1500MB")
-    for_: _HeldFor | None = Field(
-        default=None, alias="for", description="how long a bound must be passed without a break: 1m"
-    )
-    hysteresis: Annotated[
-        float,
-        Field(ge=0, lt=1),
-        BeforeValidator(_share, json_schema_input_type=Annotated[str, Field(pattern=PERCENT)] | float),
-    ] = Field(default=0.1, description="how far back inside its bound a value must come to be well again: 10%")
-
-    def faults(self, metric: Metric) -> list[tuple[At, str]]:
-        """What is wrong with them as bounds of this metric, each at its key."""
-        written = [key for key in ("warning", "critical") if getattr(self, key) is not None]
-        found = [fault for key in written for fault in _fault((metric.name, key), partial(self._read, key, metric))]
-        return found or list(_fault((metric.name,), partial(self.threshold, metric)))
-
-    def threshold(self, metric: Metric) -> Threshold:
-        """The bounds as a threshold. Raises ValueError, saying what is allowed."""
-        read = {key: self._read(key, metric) for key in ("warning", "critical") if getattr(self, key) is not None}
-        if len({unit for _, unit in read.values()}) > 1:
-            raise ValueError("`warning` and `critical` are of one unit")
-        return Threshold(
-            metric=metric.name,
-            unit=next((unit for _, unit in read.values()), metric.units[0]),
-            warning=read["warning"][0] if "warning" in read else None,
-            critical=read["critical"][0] if "critical" in read else None,
-            held_for=metric.held_for if self.for_ is None else self.for_,
-            hysteresis=self.hysteresis,
-            below=metric.below,
-        )
-
-    def _read(self, key: str, metric: Metric) -> tuple[float, Unit]:
-        value, unit = quantity(getattr(self, key), metric.units, at_most=metric.at_most)
-        if not metric.below and value <= 0:
-            raise ValueError("a bound of nothing is always passed; write more than 0")
-        return value, unit
+#: How long a look may take where no author says it, and `every` is longer.
+_TIMEOUT = timedelta(seconds=2)
 
 
 def _measurable(check: str) -> str:
@@ -271,8 +224,12 @@ class CheckSpec(BaseModel):
         description="its name; needed where a runbook has two of one kind",
     )
     every: _Every = Field(default=timedelta(seconds=15), description="how often it is measured: 15s")
-    timeout: _Timeout = Field(default=timedelta(seconds=2), description="how long one look may take: 2s")
-    window: _Window = Field(default=_MINUTE, description="over which percentiles and rates are taken: 1m")
+    timeout: _Timeout | None = Field(
+        default=None, description="how long one look may take: 2s, or `every` where that is less"
+    )
+    window: _Window | None = Field(
+        default=None, description="over which percentiles and rates are taken: 1m, or as long as the bounds need"
+    )
     unknown_after: _UnknownAfter = Field(
         default=timedelta(minutes=5), description="seeing nothing for longer than this is told to a person: 5m"
     )
@@ -282,62 +239,85 @@ class CheckSpec(BaseModel):
         kind, probe = probes.measuring(self.check or "")
         if faults := [*self._untimely(probe), *self._misplaced(probe)]:
             raise wrong("check", *faults)
+        thresholds = tuple(bounds.threshold(metric) for metric, bounds in self._bounds(probe))
+        window = self._window(probe, arithmetic.needed(probe.METRICS, thresholds))
+        faults = [
+            ((metric.name, key) if self._written_bounds() else (), words)
+            for threshold, (metric, _) in zip(thresholds, self._bounds(probe), strict=True)
+            for key, words in arithmetic.unclear(metric, threshold, self.every, window)
+        ]
+        if faults:
+            raise wrong("check", *faults)
         return Check(
             name=self.name or kind,
             kind=kind,
             where=self._subject(probe),
-            thresholds=tuple(bounds.threshold(metric) for metric, bounds in self._bounds(probe)),
+            thresholds=thresholds,
             every=self.every,
-            timeout=self.timeout,
-            window=max(self._window(probe), self.every),
+            timeout=self._timeout,
+            window=window,
             unknown_after=self.unknown_after,
             measures=probe.METRICS,
-            options=self._options(probe),
+            options=self._written(probe).options,
         )
 
-    def _window(self, probe: ProbeKind) -> timedelta:
-        own: timedelta = getattr(probe, "WINDOW", self.window)
-        return self.window if "window" in self.model_fields_set else own
+    @property
+    def _timeout(self) -> timedelta:
+        return min(_TIMEOUT, self.every) if self.timeout is None else self.timeout
 
-    def _options(self, probe: ProbeKind) -> dict[str, str]:
-        own = [option.name for option in probes.options(probe)]
-        return {name: value for name in own if (value := getattr(self, name, None)) is not None}
+    def _window(self, probe: ProbeKind, needed: int) -> timedelta:
+        if self.window is not None:
+            return max(self.window, self.every)
+        own: timedelta | None = getattr(probe, "WINDOW", None)
+        return arithmetic.window_for(needed, self.every) if own is None else max(own, self.every)
 
     def _untimely(self, probe: ProbeKind) -> Iterator[tuple[At, str]]:
         """Times that do not go together."""
-        if self.timeout > self.every:
+        if self._timeout > self.every:
             yield ("timeout",), "`timeout` is at most `every`: one sample ends before the next begins"
-        if self.window > _SAMPLES_IN_A_WINDOW * self.every and not hasattr(probe, "WINDOW"):
-            most = f"`window` is at most {_SAMPLES_IN_A_WINDOW} times `every`: no more samples of a check are kept"
+        kept = arithmetic.SAMPLES_IN_A_WINDOW
+        if self.window is not None and self.window > kept * self.every and not hasattr(probe, "WINDOW"):
+            most = f"`window` is at most {kept} times `every`: no more samples of a check are kept"
             yield ("window",), most
         if self.every > self.unknown_after:
             yield ("every",), "`every` is at most `unknown_after`: between two samples nobody is blind"
 
     def _misplaced(self, probe: ProbeKind) -> Iterator[tuple[At, str]]:
         """Keys that are another probe's, texts with another name in braces than `host`, and bounds that are none."""
-        own = [option.name for option in probes.options(probe)]
-        for other in probes.usable().values():
-            for option in probes.options(other):
-                if option.name not in own and getattr(self, option.name, None) is not None:
-                    yield (option.name,), f"`{option.name}` belongs to `check: {other.CHECK[0]}`, {option.what}"
+        own = {option.name: option for option in probes.options(probe)}
+        for name in self._options() - set(own):
+            ways = [f"`check: {other.CHECK[0]}`, {option.what}" for other, option in probes.having(name)]
+            yield (name,), f"`{name}` belongs to {' and '.join(ways)}"
+        texts = ("check", "name", *(name for name, option in own.items() if option.is_text))
         strays = [
-            fault
-            for key in ("check", "name", *(option.name for option in probes.options(probe) if not option.as_it_is))
-            for fault in _fault((key,), partial(template.only, "host", getattr(self, key, None) or ""))
+            found
+            for key in texts
+            for found in fault((key,), partial(template.only, "host", getattr(self, key, None) or ""))
         ]
         of_itself: At = ("check",) if "://" in (self.check or "") else ()  # other subjects stand in other keys
-        yield from strays or _fault(of_itself, partial(self._subject, probe))
+        yield from strays or fault(of_itself, partial(self._subject, probe))
+        yield from (((key,), words) for key, words in probes.misfits(probe, self._written(probe)))
         here = {metric.name: metric for metric in probe.METRICS}
         for name, bounds in self._written_bounds().items():
             if name in here:
                 yield from bounds.faults(here[name])
             else:
                 yield (name,), f"`{name}` is not measured there; allowed: {', '.join(here)}"
-        yield from _fault((), partial(self._bounds, probe))
+        yield from fault((), partial(self._bounds, probe))
+
+    def _options(self) -> set[str]:
+        """The names of the probes' own keys that are written."""
+        every = {option.name for probe in probes.usable().values() for option in probes.options(probe)}
+        return {name for name in every if getattr(self, name, None) is not None}
+
+    def _written(self, probe: ProbeKind) -> Written:
+        names = [option.name for option in probes.options(probe)]
+        options = {name: value for name in names if (value := getattr(self, name, None)) is not None}
+        return Written(self.check or "", self.name, options)
 
     def _subject(self, probe: ProbeKind) -> str:
         """The subject of the check, in the probe's form. Raises ValueError."""
-        return probe.subject(Written(self.check or "", self.name, self._options(probe)))
+        return probe.subject(self._written(probe))
 
     def _written_bounds(self) -> dict[str, "Bounds"]:
         return {name: bounds for name in _metric_names() if (bounds := getattr(self, name, None)) is not None}
@@ -353,13 +333,6 @@ class CheckSpec(BaseModel):
         if not shipped:
             raise ValueError(f"name a bound for {' or '.join(metric.name for metric in probe.METRICS)}")
         return [(metric, Bounds(warning=metric.warning, critical=metric.critical)) for metric in shipped]
-
-
-def _fault(at: At, judge: Callable[[], object]) -> Iterator[tuple[At, str]]:
-    try:
-        judge()
-    except ValueError as error:
-        yield at, str(error)
 
 
 def _metric_names() -> list[str]:
@@ -386,6 +359,8 @@ def _check_spec(shape: type[Spec], _of: registry.Registry) -> type[Spec]:
     }
     for probe in probes.usable().values():
         for option in probes.options(probe):
-            about = Field(default=None, description=f"for `check: {probe.CHECK[0]}`, {option.what}")
-            keys.setdefault(option.name, (Annotated[str, Field(pattern=option.pattern)] | None, about))
+            words = ", ".join(f"`check: {other.CHECK[0]}`" for other, _ in probes.having(option.name))
+            keys.setdefault(
+                option.name, (option.type | None, Field(default=None, description=f"for {words}, {option.what}"))
+            )
     return built(create_model(shape.__name__, __base__=shape, **keys))

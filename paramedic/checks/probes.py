@@ -1,12 +1,12 @@
 """The kinds of probes: what can follow `check:`, and which metrics each measures."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from paramedic.kinds import registry
 from paramedic.kinds.probe_face import ProbeKind
-from paramedic.kinds.probing import Option, check_word
+from paramedic.kinds.probing import Option, Written, check_word
 from paramedic.kinds.registry import Room
 
 
@@ -49,6 +49,18 @@ def listed(kind: str) -> Mapping[str, str]:
 def options(probe: ProbeKind) -> tuple[Option, ...]:
     """The additional keys that the probe's checks have."""
     return getattr(probe, "OPTIONS", ())
+
+
+def having(option: str) -> Iterator[tuple[ProbeKind, Option]]:
+    """Every usable probe that has an option of this name, and that option."""
+    for probe in usable().values():
+        yield from ((probe, found) for found in options(probe) if found.name == option)
+
+
+def misfits(probe: ProbeKind, written: Written) -> Iterable[tuple[str, str]]:
+    """What is wrong with the probe's own keys together, each key with the words for it."""
+    judge = getattr(probe, "misfits", None)
+    return () if judge is None else judge(written)
 
 
 def _allowed() -> str:

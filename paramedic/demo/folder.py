@@ -83,7 +83,7 @@ runbook: tracking-api-errors
 service: tracking-api
 when:
   - check: health
-    error_rate: {{warning: 1%, critical: 3%, for: 2s}}
+    error_rate: {{warning: 20%, critical: 50%, for: 2s}}
     every: 1s
     timeout: 1s
     window: 6s

@@ -49,8 +49,16 @@ _TAKEN_SOURCES = frozenset({"check"})
 
 def _keys(probe: ModuleType) -> dict[str, str]:
     """The keys that the probe adds to checks, each with its meaning: a metric, or an option."""
-    options = {option.name: f"an option like {option.pattern}" for option in getattr(probe, "OPTIONS", ())}
+    options = {option.name: _option_words(option) for option in getattr(probe, "OPTIONS", ())}
     return options | {metric.name: "a metric" for metric in probe.METRICS}
+
+
+def _option_words(option: Option) -> str:
+    return (
+        f"an option like {option.form}"
+        if isinstance(option.form, str)
+        else f"the option {option.what} read by {option.form!r}"
+    )
 
 
 def _probe_fault(module: ModuleType) -> str | None:
@@ -159,6 +167,7 @@ _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
         "NEEDS": _WORDS,
         "LISTED": _WORDS,
         "WINDOW": _SPAN,
+        "misfits": _CALLABLE,
     },
     "channels": {"FROM_SETTINGS": _tuple_of(str, "tuple of texts", least=0)},
     "evidence": {"LISTED": _WORDS},

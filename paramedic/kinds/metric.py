@@ -1,5 +1,6 @@
 """A probe's metric: its unit and bounds, and how its value (a percentile, a share) is computed from a window's samples."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,14 +74,29 @@ class Metric:
         """The name of the raw value that it is computed from."""
         return self.raw.get(unit, self.name)
 
-    def value(self, window: Sequence[Mapping[str, float]], unit: Unit) -> float | None:
-        """The metric's value from these raw values, oldest first; None where the last of them do not have it."""
+    def needs(self, bound: float) -> int:
+        """The least number of samples in a window that can tell this bound from a single bad sample.
+
+        A share of n samples moves in steps of 100/n: one bad sample must stay inside the bound, unless the bound means all of
+        them (100%). A percentile of fewer than 100/(100 - p) samples is their worst one (nearest rank).
+        """
+        if self.share:
+            return 1 if bound >= 100 else math.floor(100 / bound) + 1
+        return 1 if self.percentile is None else math.ceil(100 / (100 - self.percentile))
+
+    def value(self, window: Sequence[Mapping[str, float]], unit: Unit, *, at_least: int = 1) -> float | None:
+        """The metric's value from these raw values, oldest first; None where the last of them do not have it.
+
+        Of a percentile or a share, samples that are missing up to `at_least` count as the best one seen: a window that has only
+        begun does not break a bound by one bad sample, and does by a series of them.
+        """
         name = self.of(unit)
         if not self.share and self.percentile is None:
             return window[-1].get(name) if window else None
         values = [sample[name] for sample in window if name in sample]
         if not values:
             return None
+        values += [max(values) if self.below else min(values)] * (at_least - len(values))
         return 100 * sum(values) / len(values) if self.percentile is None else percentile(values, self.percentile)
 
 

@@ -9,7 +9,8 @@ from paramedic.kinds.probing import Question, Seen, SeenEach, Written
 class ProbeKind(Protocol):
     """A module of `probes`: measures values of one kind, for the checks of runbooks.
 
-    It may have `OPTIONS: tuple[Option, ...]`, keys that only its checks have; and `NEEDS: Mapping[str, str]`, the optional parts
+    It may have `OPTIONS: tuple[Option, ...]`, keys that only its checks have; `misfits(written) -> Iterable[tuple[key, words]]`,
+    what is wrong with them together, each at its key; and `NEEDS: Mapping[str, str]`, the optional parts
     of a target's kind that it looks by, each with the word for what a kind without it lacks; and `LISTED: Mapping[str, str]`, the
     keys of a target in services.yaml that it looks by, each with an example. With `BY_TRANSPORT = True` it looks by
     `question.transport()`: it then has a thread of its own, which is given up at the check's time-out. With `WINDOW`, a

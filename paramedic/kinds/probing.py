@@ -3,9 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from pydantic import Field
 
 from paramedic.errors import PermanentError
+from paramedic.kinds import logins
+from paramedic.kinds.logins import Login
 from paramedic.kinds.metric import ERROR, LATENCY, can_be_key
 from paramedic.remediation.health import Sight
 from paramedic.remediation.target import Target
@@ -31,10 +35,13 @@ class SeenEach:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A key that only the checks of one probe have, with a text value. Raises ValueError where its name is not allowed."""
+    """A key that only the checks of one probe have, or of several to which it means the same.
+
+    Raises ValueError where its name is not allowed.
+    """
 
     name: str
-    pattern: str  # that the text must match, as a regular expression
+    form: Any  # a regular expression that its text must match; or a type by which pydantic reads it, strictly
     what: str  # what it is for, in words: `for its disk`
     as_it_is: bool = False  # its braces are its own, as in a regular expression: nothing is filled in for them
 
@@ -42,14 +49,24 @@ class Option:
         if not can_be_key(self.name):
             raise ValueError(f"an option cannot be called {self.name!r:.80}: it is a key of a check")
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a text in which `{host}` is the target's host; what a type reads is taken as it is written."""
+        return isinstance(self.form, str) and not self.as_it_is
+
+    @property
+    def type(self) -> Any:
+        """The type by which pydantic reads it."""
+        return Annotated[str, Field(pattern=self.form)] if isinstance(self.form, str) else self.form
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A check as its author wrote it: the value of `check:`, its `name`, and the probe's own options."""
+    """A check as its author wrote it: the value of `check:`, its `name`, and the probe's own options by name."""
 
     check: str
     name: str | None
-    options: Mapping[str, str]
+    options: Mapping[str, Any]
 
 
 class ProcessUse(Protocol):
@@ -100,8 +117,9 @@ class Question:
     last_heard: Callable[[str], timedelta | None]  # how long ago a heartbeat was heard; None: never
     sessions: Callable[[], Seen] = _no_sessions  # of the target's; raises TemporaryError or PermanentError
     free_space: Callable[[], Seen] = _no_free_space  # likewise
+    login: Callable[[str], Login] = logins.named  # what the setting `logins` has under a name; raises PermanentError
     readiness: Callable[[], Seen] = _no_readiness  # DOWN and UNREADY of it, as its owner says; raises likewise
-    options: Mapping[str, str] = field(default_factory=dict)  # the probe's own keys that the author wrote
+    options: Mapping[str, Any] = field(default_factory=dict)  # the probe's own keys that the author wrote, as read
     window: timedelta = timedelta(minutes=1)  # of the check
     deadline: float = 0.0  # when `timeout` is over, a moment of `boottime`
     transport: Callable[[], "Transport"] = (

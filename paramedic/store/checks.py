@@ -187,7 +187,7 @@ def _judged(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> _Jud
     check = placed.check
     ended_at = incidents.last_ended_at(tx, placed.target.id)
     earlier = recent(tx, placed, since=tx.now - check.window, ended_at=ended_at) if check.looks_back() else []
-    metrics = check.metrics([*earlier, seen])
+    metrics = check.metrics([*earlier, seen], filled=True)
     values = None if seen.values is None else {**seen.values, **metrics}
     steps = []
     for threshold in check.thresholds:

@@ -14,12 +14,16 @@ from paramedic.machine.clock import spoken
 from paramedic.remediation import probe_answer
 from paramedic.remediation.health import Sight
 from paramedic.text.sanitize import one_line
+from paramedic.transports.http_exchange import Answer, Headers, Judge, Sent, leads_to
 from paramedic.transports.http_timing import Timing
 
 BODY_LIMIT = 65_536  # bytes; more of a health page says nothing more
 
 #: libcurl's error codes that say of the other side that it broke off; all others, a time-out apart, say that we cannot see.
 _BROKE_OFF = (pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR)
+
+#: A plain question.
+GET = Sent()
 
 _CANNOT = (pycurl.E_URL_MALFORMAT, pycurl.E_FAILED_INIT, pycurl.E_NOT_BUILT_IN)
 
@@ -40,8 +44,8 @@ class Probe:
         return self.sight is Sight.WELL
 
 
-def probe(url: str, timeout: timedelta) -> Probe:
-    """Ask once. Only a whole 2xx answer within `timeout`, from the name to the last byte, is well.
+def probe(url: str, timeout: timedelta, sent: Sent = GET, judge: Judge | None = None) -> Probe:
+    """Ask once. Only a whole 2xx answer within `timeout`, from the name to the last byte, is well; or what `judge` says of it.
 
     No answer is a result too, not an exception; `paramedic.remediation.probe_answer` decides which results are failing and
     which are unknown. Follows no redirect, uses no proxy, reads at most 64 KiB, trusts the
@@ -50,8 +54,10 @@ def probe(url: str, timeout: timedelta) -> Probe:
     asked = _address(url)
     curl = pycurl.Curl()
     try:
-        body = _Body()
+        body, headers = _Body(), Headers()
         _prepare(curl, asked, timeout, body)
+        curl.setopt(pycurl.HEADERFUNCTION, headers)
+        _send(curl, sent)
         begun = time.perf_counter()
         fault: tuple[int, str] | None = None
         try:
@@ -62,7 +68,12 @@ def probe(url: str, timeout: timedelta) -> Probe:
         status = int(curl.getinfo(pycurl.RESPONSE_CODE)) or None
         if fault is not None and fault[0] == pycurl.E_WRITE_ERROR and body.full:
             fault = None  # enough of it was read, and by us it was broken off
-        sight, why = _seen(curl, status, fault, timeout)
+        if fault is None and judge is not None:
+            sight, why = judge(Answer(status or 0, headers.found, bytes(body.read), not body.full))
+        else:
+            sight, why = _seen(curl, status, fault, timeout)
+        if status is not None and 300 <= status < 400 and sight is not Sight.WELL:
+            why = f"{why}; it leads to {leads_to(asked, headers.found.get('location'))}"
         timing = _timing(curl, took_ms, secure=asked.startswith("https:"))
     finally:
         curl.close()
@@ -73,12 +84,13 @@ class _Body:
     """Receives the part of a body that is read."""
 
     def __init__(self) -> None:
-        self._size = 0
+        self.read = bytearray()
         self.full = False
 
     def __call__(self, chunk: bytes) -> int | None:
-        self._size += len(chunk)
-        self.full = self._size > BODY_LIMIT
+        self.read += chunk[: BODY_LIMIT - len(self.read) + 1]
+        self.full = len(self.read) > BODY_LIMIT
+        del self.read[BODY_LIMIT:]
         return -1 if self.full else None
 
 
@@ -122,6 +134,23 @@ def _prepare(curl: pycurl.Curl, url: str, timeout: timedelta, body: _Body) -> No
     curl.setopt(pycurl.WRITEFUNCTION, body)
     for option, path in _trust():
         curl.setopt(option, path)
+
+
+def _send(curl: pycurl.Curl, sent: Sent) -> None:
+    """What the request says beside its address. An empty header (`Name:`) would be none at all: it is written `Name;`."""
+    if sent is GET:
+        return
+    if sent.method == "HEAD":
+        curl.setopt(pycurl.NOBODY, 1)
+    else:
+        curl.setopt(pycurl.CUSTOMREQUEST, sent.method)
+    if sent.body is not None:
+        curl.setopt(pycurl.POSTFIELDS, sent.body)
+        curl.setopt(pycurl.CUSTOMREQUEST, sent.method)
+    own = {name.lower() for name in sent.headers}
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in sent.headers.items()]
+    quiet = [] if "content-type" in own else ["Content-Type:"]  # libcurl's own would call the body a form
+    curl.setopt(pycurl.HTTPHEADER, [line.encode() for line in ("Connection: close", "Expect:", *quiet, *lines)])
 
 
 @cache

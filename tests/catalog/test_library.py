@@ -139,7 +139,7 @@ BREAKS: dict[str, Callable[[Path], object]] = {
 def test_a_runbook_that_cannot_be_used_is_refused_alone(settings: Settings, how: str) -> None:
     BREAKS[how](_file(settings))
     for found in (library_in_force(settings), open_library(settings)):
-        assert list(found.runbooks) == ["tracking-api-slow"]
+        assert list(found.runbooks) == ["order-status-slow", "tracking-api-slow"]
         assert {problem.file for problem in found.problems} == {str(_file(settings))}
 
 

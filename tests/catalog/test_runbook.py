@@ -45,6 +45,7 @@ def test_the_shipped_runbooks_have_nothing_wrong_and_observe() -> None:
     library = read_folder(ROOT / "runbooks")
     assert library.problems == ()
     assert [(runbook.name, runbook.mode) for runbook in library.runbooks.values()] == [
+        ("order-status-slow", Mode.OBSERVE),
         ("tracking-api-memory", Mode.OBSERVE),
         ("tracking-api-slow", Mode.OBSERVE),
     ]
@@ -52,7 +53,16 @@ def test_the_shipped_runbooks_have_nothing_wrong_and_observe() -> None:
 
 def test_the_shipped_check_writes_out_the_bounds_that_hold_where_none_are_written() -> None:
     [check] = read_folder(ROOT / "runbooks").runbooks["tracking-api-slow"].checks
-    assert check == check_spec(CheckSpec)(check="health").build()
+    shipped = check_spec(CheckSpec)(check="health", every="1s").build()
+    assert (check.thresholds, check.window) == (shipped.thresholds, shipped.window)
+    assert check == shipped
+
+
+def test_the_shipped_check_of_orders_has_the_same_bounds_and_looks_at_what_an_answer_says() -> None:
+    runbooks = read_folder(ROOT / "runbooks").runbooks
+    [tracking], [orders] = (runbooks[name].checks for name in ("tracking-api-slow", "order-status-slow"))
+    assert (orders.thresholds, orders.window, orders.every) == (tracking.thresholds, tracking.window, tracking.every)
+    assert set(orders.options) == {"body"}
 
 
 def test_the_demo_s_runbooks_have_nothing_wrong(tmp_path: Path) -> None:
@@ -226,7 +236,7 @@ def test_a_remedy_that_the_targets_cannot_have_is_refused(tmp_path: Path) -> Non
     ("line", "written", "allowed"),
     [
         ("runbook: ", "runbook: anothers-name", "write "),
-        ("service: ", "service: payments", "it lists: tracking-api"),
+        ("service: ", "service: payments", "it lists: order-status, tracking-api"),
         ("playbook: ", "playbook: restart-servce", "there are: restart-service, restore-service"),
         ("escalate: ", "escalate: {policy: nights}", "there are: default"),
         ("guardrails: ", "guardrails: {at_once: 1 of 7}", "write 1 of 1"),

@@ -77,4 +77,4 @@ def test_a_program_and_a_unit_of_one_name_on_one_host_are_refused_in_words() -> 
 def test_a_target_listed_twice_is_refused() -> None:
     text = (ROOT / "runbooks" / "services.yaml").read_text()
     with pytest.raises(BadDocument, match="listed twice"):
-        parse_services(text + text[text.index("      - host") :], "services.yaml")
+        parse_services(text + text[text.rindex("      - host") :], "services.yaml")

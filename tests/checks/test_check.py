@@ -41,10 +41,10 @@ def test_a_check_is_what_its_author_wrote() -> None:
         latency_p95={"warning": "250ms", "for": "2m", "hysteresis": "5%"},
         every="5s",
         timeout="1s",
-        window="30s",
+        window="2m",
     )
     assert (check.kind, check.where, check.name) == ("http", "http://tracking.internal/health", "http")
-    assert (check.every, check.timeout, check.window) == (5 * SECOND, SECOND, 30 * SECOND)
+    assert (check.every, check.timeout, check.window) == (5 * SECOND, SECOND, 120 * SECOND)
     assert check.thresholds == (Threshold("latency_p95", Unit.SECONDS, 0.25, None, 120 * SECOND, 0.05),)
 
 
@@ -64,7 +64,7 @@ def test_what_is_a_date_needs_no_time_to_be_believed() -> None:
         ({"check": "health", "error_rate": {"warning": "3%", "critical": "1%"}}, "`critical` lies over `warning`"),
         ({"check": "health", "error_rate": {}}, "name `warning`, `critical` or both"),
         ({"check": "process", "memory": {"warning": "1GB", "critical": "90%"}}, "of one unit"),
-        ({"check": "health", "every": "1s"}, "`timeout` is at most `every`"),
+        ({"check": "health", "every": "1s", "timeout": "2s"}, "`timeout` is at most `every`"),
         ({"check": "health", "every": "1h"}, "`every` is at most `unknown_after`"),
         ({"check": "health", "every": "0s"}, "too short; allowed: from 50ms to 1d"),
         ({"check": "health", "path": "/var"}, "`path` belongs to `check: host`"),
@@ -83,7 +83,7 @@ def http(at: int, latency: float = 0.1, error: float = 0) -> Sample:
 
 
 def test_percentiles_and_rates_are_of_the_window() -> None:
-    check = made(check="health", every="5s", window="1m")
+    check = made(check="health", every="500ms", window="1m")
     old = [http(0, latency=9.0, error=1)]
     samples = old + [http(60 + 3 * number, latency=number / 100) for number in range(1, 20)] + [http(118, error=1)]
     assert check.metrics(samples) == {"latency_p95": 0.18, "error_rate": 5}

@@ -96,14 +96,16 @@ def looked(asked: Heard, at: At, document: dict[str, Any], placed: CheckAtTarget
     host = f"[{target.host}]" if ":" in target.host else target.host
     if document["check"] == "heartbeat":
         assert names == [document["name"].replace("{host}", target.host)]
-    elif "path" in document:
-        asked.note((*at, "path"), network.asked[0][0])
+    elif document["check"] == "host":
+        assert network.asked[0][0] == document.get("path", "/")
     elif document["check"] == "health":
         assert network.asked == [(target.health, question.timeout)]
     elif document["check"] != "process":
         assert network.asked == [(document["check"].replace("{host}", host), question.timeout)]
     else:
         assert seen.values is not None
+    for name, value in question.options.items():
+        asked.note((*at, name), value)
     asked.note((*at, "check"), document["check"])
 
 

@@ -221,7 +221,7 @@ def test_of_a_new_runbook_lint_says_what_is_to_be_filled_in_yet_and_nothing_else
     assert "TO DO BY HAND WHEN PARAMEDIC COULD NOT" in output
     assert output.count("still as") == 6
     file.write_text(re.sub(r"[A-Z]{2,}.*", "Words.", file.read_text()))
-    assert "2 runbooks, 1 targets: nothing wrong" in _say("lint", "--data", str(data))
+    assert "2 runbooks, 2 targets: nothing wrong" in _say("lint", "--data", str(data))
     again = _say("new", "tracking-api-slow", "--service", "tracking-api", "--data", str(data), code=1)
     assert "exists already; nothing was written" in again
     assert "lists no target of 'payments'" in _say("new", "x", "--service", "payments", "--data", str(data), code=1)

@@ -46,7 +46,7 @@ service: {service}
 group: {group}
 when:
   - check: health
-    error_rate: {{critical: 3%, for: 1s}}
+    error_rate: {{critical: 60%, for: 1s}}
     every: {every}
     timeout: {every}
     window: 4s

@@ -27,7 +27,9 @@ SPEC = check_spec(CheckSpec)
 
 
 def placed(name: str = "http", at: Target | None = None, **words: Any) -> CheckAtTarget:
-    made = SPEC(**({"check": "http://{host}/health", "name": name, "error_rate": {"critical": "3%"}} | words)).build()
+    made = SPEC(
+        **({"check": "http://{host}/health", "name": name, "error_rate": {"critical": "30%"}, "window": "1m"} | words)
+    ).build()
     return CheckAtTarget("tracking-api-slow", made, at or target())
 
 
@@ -75,7 +77,7 @@ def paused(store: Store) -> str | None:
 
 def test_a_breach_is_said_once_its_time_has_passed_with_the_state_that_it_rests_on(timed: Store, see: Any) -> None:
     see(0, 5)
-    see(1, 4)
+    see(1, 5)  # of the four in the window, one is no breach
     assert (standing(timed), queued_alerts(timed)) == (Level.OK, [])
     see(1)
     assert standing(timed) is Level.CRITICAL
@@ -109,9 +111,9 @@ def test_what_a_check_says_waits_by_the_tier_of_its_target_s_service(timed: Stor
 
 
 def test_a_breach_that_gets_worse_is_said_at_once(timed: Store, see: Any) -> None:
-    where = placed(error_rate={"warning": "20%", "critical": "90%", "for": "0s"})
+    where = placed(error_rate={"warning": "30%", "critical": "90%", "for": "0s"})
     see(0, 3, where)
-    see(1, 1, where)
+    see(1, 2, where)
     see(1, 3, where)
     assert [(alert.severity, alert.status) for alert in queued_alerts(timed)] == [
         (Severity.WARNING, Status.FIRING),
@@ -174,7 +176,7 @@ def test_what_is_broken_at_a_target_is_known(timed: Store, see: Any) -> None:
 
 # --- much at once -----------------------------------------------------------------------------------------------------
 
-NOW = {"error_rate": {"critical": "3%", "for": "0s"}}
+NOW: dict[str, Any] = {"error_rate": {"critical": "30%", "for": "0s"}}
 
 
 def test_many_breaches_at_once_stop_all_acting_and_are_one_page(timed: Store, see: Any) -> None:
@@ -202,7 +204,7 @@ def test_many_breaches_at_once_stop_all_acting_and_are_one_page(timed: Store, se
 
 def test_one_check_with_many_metrics_is_one_check(timed: Store, see: Any) -> None:
     bounds = {"critical": "1ms", "for": "0s"}
-    where = placed(latency_p50=bounds, latency_p95=bounds, latency_p99=bounds, **NOW)
+    where = placed(latency_p50=bounds, latency_p95=bounds, latency_p99=bounds, window="30m", **NOW)
     see(1, 1, where, limit=2)
     assert (paused(timed), len(queued_alerts(timed))) == (None, 4)
 
@@ -326,7 +328,7 @@ def test_a_sample_with_something_for_the_trail_is_left_for_record_whole(
     timed: Store, clock: Clock, see: Any, error: float | None, blind: bool
 ) -> None:
     """Here one broken sample changes the state at once; one that sees nothing changes what counts as broken at once."""
-    at_once = placed(error_rate={"critical": "3%", "for": "0s"})
+    at_once = placed(error_rate={"critical": "100%", "for": "0s"}, window="15s")
     see(0.0, 3, at_once)
     before = clock.now()
     clock.advance(15 * SECOND)

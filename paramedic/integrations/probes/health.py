@@ -2,11 +2,14 @@
 
 from paramedic.errors import PermanentError
 from paramedic.kinds.metric import EXCHANGE
-from paramedic.kinds.probing import Question, Seen, Written, measured
+from paramedic.kinds.probing import Question, Seen, Written
+from paramedic.transports import http_question
 
 CHECK = ("health",)
-ABOUT = "one GET of the target's `health` in services.yaml, as `http://…`"
+ABOUT = "the target's `health` address in services.yaml, asked as `http://…` is"
 METRICS = EXCHANGE
+OPTIONS = http_question.OPTIONS
+misfits = http_question.misfits
 LISTED = {"health": "http://…"}
 
 
@@ -17,9 +20,7 @@ def subject(_written: Written) -> str:
 
 def look(question: Question) -> Seen:
     """Ask once. Raises PermanentError also where services.yaml names no address."""
-    from paramedic.transports import http_probe  # here: libcurl is needed for a look alone
-
     health = question.target.health
     if health is None:
         raise PermanentError(f"services.yaml names no health address for {question.target.id}")
-    return measured(http_probe.probe(health, question.timeout))
+    return http_question.exchanged(health, question)

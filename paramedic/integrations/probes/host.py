@@ -16,7 +16,7 @@ OPTIONS = (Option("path", "^/", "for its disk"),)
 
 def subject(written: Written) -> str:
     """A path on the disk that is measured."""
-    return written.options.get("path", "/")
+    return str(written.options.get("path", "/"))
 
 
 def look(question: Question) -> Seen:

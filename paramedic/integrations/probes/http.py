@@ -1,12 +1,18 @@
-"""An HTTP address: the duration of one GET, and whether its answer is a success."""
+"""An HTTP address: the duration of one request, and whether its answer is what is expected."""
 
 from paramedic.kinds.metric import EXCHANGE
-from paramedic.kinds.probing import Question, Seen, Written, measured
+from paramedic.kinds.probing import Question, Seen, Written
 from paramedic.text.address import host_and_port
+from paramedic.transports import http_question
 
 CHECK = ("http://…", "https://…")
-ABOUT = "one GET: anything but a whole 2xx in time is an error"
+ABOUT = (
+    "one GET, or what `method` and `send` say: anything but a whole 2xx in time, or but what `status`, `headers` and `body` ask, "
+    "is an error ([checks.md](checks.md#http))"
+)
 METRICS = EXCHANGE
+OPTIONS = http_question.OPTIONS
+misfits = http_question.misfits
 
 
 def subject(written: Written) -> str:
@@ -16,7 +22,5 @@ def subject(written: Written) -> str:
 
 
 def look(question: Question) -> Seen:
-    """Send one GET; `paramedic.remediation.probe_answer` decides what is failing and what is unknown."""
-    from paramedic.transports import http_probe  # here: libcurl is needed for a look alone
-
-    return measured(http_probe.probe(question.where, question.timeout))
+    """Ask once; `paramedic.remediation.probe_answer` decides what is failing and unknown, and the check's own keys do."""
+    return http_question.exchanged(question.where, question)

@@ -13,6 +13,9 @@ from paramedic.stack.stack import Stack
 
 TOKEN = "a-token-that-only-this-benchmark-knows"  # noqa: S105 - the secret of a benchmark
 
+#: After a start, before anything is measured: warm processes are made then.
+_SETTLE_SECONDS = 10
+
 _PLAYBOOK = '''\
 import os
 import time
@@ -141,6 +144,16 @@ def started(
         yield stack
     finally:
         stack.stop()
+
+
+@contextmanager
+def settled(
+    folder: Path, services_yaml: str, runbooks: Sequence[tuple[str, str, str]], **env: str
+) -> Iterator[tuple[Stack, Mailbox]]:
+    """`started`, with a mailbox, once it has made all that it makes after its start."""
+    with Mailbox() as mailbox, started(folder, mailbox, services_yaml, runbooks, **env) as stack:
+        time.sleep(_SETTLE_SECONDS)
+        yield stack, mailbox
 
 
 def until(

@@ -81,8 +81,13 @@ class Postgres:
             return done.fetchall() if done.description else []
 
 
-def start_postgres(initdb: str, folder: Path, port: int = 0) -> tuple["Postgres", subprocess.Popen[bytes]]:
-    """Make a cluster in the folder, or take the one that is there, and start it on the port, or on a free one."""
+def start_postgres(
+    initdb: str, folder: Path, port: int = 0, *, durable: bool = False
+) -> tuple["Postgres", subprocess.Popen[bytes]]:
+    """Make a cluster in the folder, or take the one that is there, and start it on the port, or on a free one.
+
+    `durable`: it waits for the disk, as it does where it is not told otherwise.
+    """
     user = "postgres" if os.getuid() == 0 else None
     if user:
         owner = pwd.getpwnam(user)
@@ -97,7 +102,7 @@ def start_postgres(initdb: str, folder: Path, port: int = 0) -> tuple["Postgres"
         assert made.returncode == 0, made.stderr
     for _ in range(3):  # somebody else may take the free port before PostgreSQL does
         chosen_port = port or free_port()
-        process = _spawn(str(Path(initdb).with_name("postgres")), folder, chosen_port, user)
+        process = _spawn(str(Path(initdb).with_name("postgres")), folder, chosen_port, user, durable=durable)
         if _answers(chosen_port, process):
             return Postgres(chosen_port, process.pid), process
         process.kill()
@@ -105,8 +110,12 @@ def start_postgres(initdb: str, folder: Path, port: int = 0) -> tuple["Postgres"
     pytest.fail(f"PostgreSQL did not start:\n{(folder / 'log').read_text()[-2000:]}")
 
 
-def _spawn(postgres: str, folder: Path, port: int, user: str | None) -> subprocess.Popen[bytes]:
-    given = {"fsync": "off", "unix_socket_directories": str(folder), "listen_addresses": "127.0.0.1"}
+def _spawn(postgres: str, folder: Path, port: int, user: str | None, *, durable: bool) -> subprocess.Popen[bytes]:
+    given = {
+        "fsync": "on" if durable else "off",
+        "unix_socket_directories": str(folder),
+        "listen_addresses": "127.0.0.1",
+    }
     given |= {"max_connections": "120", "shared_buffers": "32MB", "port": str(port)}
     libc = ctypes.CDLL(None, use_errno=True)
     with (folder / "log").open("ab") as log:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from paramedic.alerts.alert import Alert
@@ -33,6 +34,12 @@ _ZERO = "0001-01-01"
 
 _EPOCH = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?")
 
+#: As `json.loads` makes one for every call.
+_DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number)
+
+#: No text that is a time is longer; fractions of a second may have many digits.
+_LONGEST_TIME = 100
+
 #: An offset without its colon (+0000), as AWS writes it, which Python 3.11 reads as well as the other.
 _LOOSE = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d(?::\d\d(?:\.\d+)?)?) ?(?P<zone>Z|UTC|[+-]\d\d:?\d\d)?"
@@ -44,7 +51,7 @@ def parsed(body: bytes, sender: str) -> Any:
     if body.count(b",") + body.count(b"[") + body.count(b"{") > _VALUES:
         raise BadPayload("body", "has too many values", f"{_VALUES} commas and brackets", readable=False)
     try:
-        return json.loads(body, parse_int=Number, parse_float=Number, parse_constant=Number)
+        return _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise BadPayload("body", f"is no JSON: {error}", f"{sender}'s JSON", readable=False) from error
 
@@ -96,23 +103,30 @@ def moment(value: Any, at: str, notes: list[str]) -> datetime | None:
     It is a text (RFC 3339 and its near relatives), or a number or its digits: seconds, milliseconds, microseconds or
     nanoseconds since 1970, by their size. One before 2000 is none. A missing zone is UTC, with a note.
     """
-    if is_unknown(value) or not isinstance(value, str):
+    if is_unknown(value) or not isinstance(value, str) or len(text := value.strip()) > _LONGEST_TIME:
         return None
-    text = value.strip()
+    found, has_zone = _moment(text, isinstance(value, Number))
+    if not has_zone:
+        notes.append(f"{at}: names no time zone, taken as UTC")
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _moment(text: str, is_number: bool) -> tuple[datetime | None, bool]:  # noqa: FBT001 - the key of the cache
+    """The moment, and False where a zone had to be supposed. The alerts of a group mostly began at the same few moments."""
+    has_zone = True
     try:
         if _EPOCH.fullmatch(text):
-            return _of_epoch(text)
-        if isinstance(value, Number):
-            return None
-        found = _LOOSE.fullmatch(text)
+            return _of_epoch(text), has_zone
+        found = None if is_number else _LOOSE.fullmatch(text)
         if found is None:
-            return None
+            return None, has_zone
         zone = (found["zone"] or "").replace("UTC", "Z")
-        if not zone:
-            notes.append(f"{at}: names no time zone, taken as UTC")
-        return datetime.fromisoformat(f"{found['day']}T{_six_digits(found['time'])}{zone or 'Z'}").astimezone(UTC)
+        has_zone = bool(zone)
+        at = datetime.fromisoformat(f"{found['day']}T{_six_digits(found['time'])}{zone or 'Z'}")
+        return at.astimezone(UTC), has_zone
     except (ValueError, OverflowError, OSError):
-        return None
+        return None, has_zone
 
 
 def _of_epoch(text: str) -> datetime | None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
+from functools import lru_cache
 
 from paramedic.alerts.alert import Alert, Severity
 
@@ -24,7 +25,15 @@ class Meaning(StrEnum):
 
 def _plain(word: str) -> str:
     """The word without case, spaces and punctuation: `SEV-1`, `sev 1` and `sev1` are one."""
+    return _plain_of_usual(word) if len(word) <= _SHOWN else _stripped(word)
+
+
+def _stripped(word: str) -> str:
     return re.sub(r"[\W_]+", "", word.casefold())
+
+
+#: Senders write the same few words in every alert.
+_plain_of_usual = lru_cache(maxsize=256)(_stripped)
 
 
 #: Lower numbers are worse, as with PagerDuty, Opsgenie and syslog. Only what plainly asks for nobody is information.
@@ -71,10 +80,13 @@ class SeverityTable:
         if not _plain(word):
             return alert
         meaning = self.meaning(word)
+        severity, informational = self.severity(word), meaning is Meaning.INFO
         notes = alert.notes
         if meaning is None:
             notes = (*notes, f"labels.{LABEL}: {shown(word)} is not in the table of severities, counted as critical")
-        return replace(alert, severity=self.severity(word), informational=meaning is Meaning.INFO, notes=notes)
+        if (alert.severity, alert.informational, alert.notes) == (severity, informational, notes):
+            return alert
+        return replace(alert, severity=severity, informational=informational, notes=notes)
 
 
 #: The defaults alone.

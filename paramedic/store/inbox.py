@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
@@ -19,7 +19,7 @@ from paramedic.store.quarantine import BODY_LIMIT, Beside, Unreadable
 from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.tables import inbox, incidents
 from paramedic.store.tables.columns import Moment
-from paramedic.text.redaction import redact, redact_start, redacted
+from paramedic.text.redaction import Redacted, may_hold_a_secret, redact, redact_start, redacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,14 @@ def prepare(
 
     `tier_of` says how much customers depend on the service of an alert: the most urgent ones are decided first.
     """
+    clean = _clean if may_hold_a_secret(text for alert in alerts for text in _texts(alert)) else Alert.as_json
+    redacted_sender = Redacted(redact(sender))
     rows = tuple(
         {
             "receipt": str(uuid.uuid4()),
             "source": source,
-            "sender": sender,
-            "alert": Serialized(json.dumps(_clean(alert))),
+            "sender": redacted_sender,
+            "alert": Serialized(json.dumps(clean(alert))),
             "state": "new",
             "severity": alert.severity.value,
             "urgency": urgency(alert.severity, tier_of(alert)),
@@ -157,6 +159,18 @@ def _report_truncated(tx: Tx, deliveries: Sequence[Delivery]) -> None:
 
 def _origin(delivery: Delivery) -> tuple[str, str]:
     return delivery.source, delivery.sender
+
+
+def _texts(alert: Alert) -> Iterator[str]:
+    """Every text of the alert that is its sender's."""
+    yield alert.name
+    yield from alert.labels
+    yield from alert.labels.values()
+    yield from alert.annotations
+    yield from alert.annotations.values()
+    yield from alert.notes
+    yield alert.value or ""
+    yield alert.by or ""
 
 
 def _clean(alert: Alert) -> dict[str, Any]:

@@ -35,6 +35,9 @@ def texts(values: Mapping[str, Any], at: str) -> Fitted:
     """Every value as text; the notes name the fields that held something else, and never a value."""
     made, notes = {}, []
     for key, value in values.items():
+        if type(value) is str:  # nearly every one; a Number is another type
+            made[key] = value
+            continue
         made[key], kind = _text(value)
         if kind:
             notes.append(f"{_field(at, key)}: {kind}, read as text")
@@ -75,10 +78,13 @@ def bounded(notes: list[str]) -> tuple[str, ...]:
 
 
 def _fits(given: Mapping[str, str]) -> bool:
+    if len(given) > MOST:
+        return False
+    names, values = [*map(len, given)], [*map(len, given.values())]
     return (
-        len(given) <= MOST
-        and all(len(key) <= NAME_LENGTH and len(value) <= VALUE_LENGTH for key, value in given.items())
-        and sum(len(key) + len(value) for key, value in given.items()) <= LENGTH
+        max(names, default=0) <= NAME_LENGTH
+        and max(values, default=0) <= VALUE_LENGTH
+        and sum(names) + sum(values) <= LENGTH
     )
 
 

@@ -9,6 +9,7 @@ from paramedic.catalog.library import Library
 from paramedic.machine.clock import spoken
 from paramedic.text import markdown
 from paramedic.text.last_usable import text_of
+from paramedic.text.nearest import several
 from paramedic.text.yaml_document import BadDocument, Problem, place
 
 
@@ -17,8 +18,9 @@ def advice(library: Library, folder: Path, *, act_deadline: timedelta) -> Iterat
     for runbook in library.runbooks.values():
         file = str(folder / f"{runbook.name}.md")
         for key, lacking, allowed in agreement.lacks(runbook, agreement.meant_by(runbook, library.services)):
-            for target in lacking:
-                what = f"{key}: services.yaml names no {allowed.partition(':')[0]} for {target.id}"
+            if lacking:
+                names = several(target.id for target in lacking)
+                what = f"{key}: services.yaml names no {allowed.partition(':')[0]} for {names}"
                 at = runbook_file.place_of(runbook.text, *agreement.parts(key))
                 yield Problem(file, *at, what, f"services.yaml: {allowed}")
         for part in markdown.parts(runbook.text):

@@ -1,6 +1,6 @@
 """Whether a runbook agrees with services.yaml, oncall.yaml, the playbooks and the kinds of targets."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from paramedic.catalog import runbook_file, target_kinds
@@ -15,6 +15,7 @@ from paramedic.remediation.guardrail import Surroundings
 from paramedic.remediation.remedy import RESTART, Verb
 from paramedic.remediation.target import Target
 from paramedic.text.model_words import At
+from paramedic.text.nearest import several
 from paramedic.text.template import can_become
 from paramedic.text.yaml_document import BadDocument, Problem
 
@@ -112,11 +113,11 @@ def _unmeant(runbook: Runbook, listed: list[Target], services: Services) -> Iter
     meant = meant_by(runbook, services)
     key, words = f"with.target.{kind}", f"services.yaml lists no {kind}"
     if not of_kind:
-        yield _Fault(key, f"{words} of {runbook.service}", f"it lists: {_named(target.kind for target in listed)}")
+        yield _Fault(key, f"{words} of {runbook.service}", f"it lists: {several(target.kind for target in listed)}")
     elif not of_name:
-        yield _Fault(key, f"{words} {name!r:.80}", f"it lists: {_named(target.name for target in of_kind)}")
+        yield _Fault(key, f"{words} {name!r:.80}", f"it lists: {several(target.name for target in of_kind)}")
     elif not meant:
-        hosts = _named(target.host for target in of_name)
+        hosts = several(target.host for target in of_name)
         yield _Fault("with.target.host", f"{words} {name!r:.80} on host {host!r:.80}", f"it lists: {hosts}")
     elif runbook.checks and not runbook.targets(services):
         labels = ", ".join(labels_of("", "", meant[0]))
@@ -125,7 +126,9 @@ def _unmeant(runbook: Runbook, listed: list[Target], services: Services) -> Iter
     else:
         for key, lacking, allowed in lacks(runbook, meant):
             if lacking == meant:
-                what = f"services.yaml names no {allowed.partition(':')[0]} for {_ids(meant)}"
+                what = (
+                    f"services.yaml names no {allowed.partition(':')[0]} for {several(target.id for target in meant)}"
+                )
                 yield _Fault(key, what, f"services.yaml: {allowed}")
 
 
@@ -152,14 +155,6 @@ def meant_by(runbook: Runbook, services: Services) -> list[Target]:
         and can_become(name, target.name)
         and any(can_become(host, each) for each in services.names_of(target.host))
     ]
-
-
-def _ids(targets: list[Target]) -> str:
-    return _named(target.id for target in targets)
-
-
-def _named(words: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(words))
 
 
 def _lacking(runbook: Runbook, target: Target) -> Iterator[_Fault]:

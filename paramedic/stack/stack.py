@@ -239,11 +239,18 @@ class Stack:
         return self._acting.nothing()
 
     def _check_claim(self, prefect: httpx.Client) -> None:
-        """Raises AnotherPrefect where the store is another Prefect's."""
-        known = prefect_claim.look(prefect)
-        with contextlib.closing(Store(self.settings.store())) as store, store.read() as tx:
-            if known is not None:
-                prefect_claim.check(tx, known)
+        """Raises AnotherPrefect where the store is another Prefect's.
+
+        Whether it is claimed is asked first: who claims it has made the installation's id before that.
+        """
+        with contextlib.closing(Store(self.settings.store())) as store:
+            with store.read() as tx:
+                if not prefect_claim.is_claimed(tx):
+                    return
+            known = prefect_claim.look(prefect)
+            with store.read() as tx:
+                if known is not None:
+                    prefect_claim.check(tx, known)
 
     def _has_worker(self, prefect: httpx.Client) -> bool:
         answer = prefect.post(f"/work_pools/{self.settings.work_pool}/workers/filter", json={})

@@ -1,10 +1,17 @@
-"""The known name that somebody meant."""
+"""Names in a message: the known one that somebody meant, and many of them in few words."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 #: A fleet may have a thousand names, and a message that lists them says nothing.
 _LISTED = 100
+
+
+def several(names: Iterable[str], most: int = 20) -> str:
+    """Each name once, as a list in words; of more than `most` the first, and how many more there are."""
+    known = list(dict.fromkeys(names))
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return f"{', '.join(known[:most])}{more}"
 
 
 def nearest(name: str, known: Sequence[str], otherwise: str = "allowed:") -> str:
@@ -12,5 +19,4 @@ def nearest(name: str, known: Sequence[str], otherwise: str = "allowed:") -> str
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if near:
         return f"did you mean {near[0]}?"
-    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    return f"{otherwise} {', '.join(known[:_LISTED])}{more}" if known else ""
+    return f"{otherwise} {several(known, _LISTED)}" if known else ""

@@ -226,6 +226,14 @@ def test_a_health_that_services_yaml_names_for_no_target_is_refused(
     )
 
 
+def test_a_fleet_without_what_a_runbook_needs_is_one_short_problem(tmp_path: Path) -> None:
+    target = '      - {{host: h-{}, supervisord: {{program: shop, address: "http://127.0.0.1:9"}}}}\n'
+    fleet = "services:\n  shop:\n    targets:\n" + "".join(target.format(number) for number in range(200))
+    problems = linted(tmp_path, (TARGET, '{supervisord: shop, host: "{instance}"}'), services=fleet)
+    [about] = [problem for problem in problems if "names no health" in problem]
+    assert "h-19/shop and 180 more" in about
+
+
 def test_the_tail_of_a_log_that_no_target_has_is_refused(tmp_path: Path) -> None:
     evidence = ("  verify:", "  evidence: [memory, log-tail]\n  verify:")
     [problem] = linted(tmp_path, evidence)

@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from prefect_server import Prefect
 
@@ -46,6 +47,20 @@ def test_up_ends_and_says_why(prefect: Prefect, store: Store, tmp_path: Path, mo
         stack.stop()
     with store.read() as tx:
         prefect_claim.check(tx, OTHER)
+
+
+def test_a_dispatch_that_makes_its_claim_while_up_looks_is_not_another_prefects(tmp_path: Path) -> None:
+    settings = load_settings(data=tmp_path / "data", store_url=f"sqlite:///{tmp_path}/ours.db")
+    migrate(settings.store())
+    store = Store(settings.store())
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        with store.write() as tx:  # dispatch is done with it before the answer is here
+            prefect_claim.claim(tx, OTHER)
+        return httpx.Response(404)
+
+    with httpx.Client(transport=httpx.MockTransport(answer), base_url="http://127.0.0.1") as prefect:
+        Stack(settings)._check_claim(prefect)
 
 
 def _tick_on(stack: Stack, seconds: float = 60) -> None:

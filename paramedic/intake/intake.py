@@ -42,11 +42,11 @@ log = logging.getLogger(__name__)
 DEFAULT_POLICY = "default"
 
 #: How long one transaction of decisions lasts, how many it makes at most, and how long others have the store after it.
-_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.05, 100, 0.01
+_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.02, 100, 0.01
 
 #: The same while alerts come in: a tenth of the time is left to decide in, however many come, and half where a critical
 #: one is among them.
-_YIELD_SECONDS, _URGENT_SECONDS = 0.45, 0.05
+_YIELD_SECONDS, _URGENT_SECONDS = 0.18, 0.02
 
 
 class Wake:

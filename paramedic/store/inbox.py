@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, or_, select, text, update
 
 from paramedic.alerts.alert import Alert, Severity
@@ -94,7 +95,7 @@ def prepare(
             "receipt": str(uuid.uuid4()),
             "source": source,
             "sender": redacted_sender,
-            "alert": Serialized(json.dumps(clean(alert))),
+            "alert": _serialized(clean(alert)),
             "state": "new",
             "severity": alert.severity.value,
             "urgency": urgency(alert.severity, tier_of(alert)),
@@ -159,6 +160,13 @@ def _report_truncated(tx: Tx, deliveries: Sequence[Delivery]) -> None:
 
 def _origin(delivery: Delivery) -> tuple[str, str]:
     return delivery.source, delivery.sender
+
+
+def _serialized(fields: Mapping[str, Any]) -> Serialized:
+    try:
+        return Serialized(orjson.dumps(fields).decode())
+    except TypeError:  # half a surrogate pair: it is no UTF-8, and an escape in JSON
+        return Serialized(json.dumps(fields))
 
 
 def _texts(alert: Alert) -> Iterator[str]:

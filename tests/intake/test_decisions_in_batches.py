@@ -90,7 +90,7 @@ def test_while_alerts_come_in_triage_leaves_the_store_to_their_senders(store: St
             return 1
 
     Scripted(store, lambda: LIBRARY).run(stop, wake)
-    assert wake.waits == ["critical, 0.40 s", "critical, 0.40 s", "any, 1.00 s"]
+    assert wake.waits == ["critical, 0.16 s", "critical, 0.16 s", "any, 1.00 s"]
 
 
 @pytest.mark.parametrize("come", [True, False])

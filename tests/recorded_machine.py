@@ -19,7 +19,7 @@ from paramedic.integrations.probes import tls
 from paramedic.kinds.transport import Ended, TcpPort, UnixSocket
 from paramedic.processes import going_on
 from paramedic.remediation.health import Sight
-from paramedic.transports import http_probe
+from paramedic.transports import http_probe, json_question
 
 
 class Clock:
@@ -266,6 +266,10 @@ class Network:
         took_ms = 1e9 if f"slow:{url}" in self._machine.failing else 0.001
         return http_probe.Probe(Sight.FAILING if fails else Sight.WELL, 500 if fails else 200, took_ms, "an answer")
 
+    def json(self, url: str, timeout: timedelta, **_: Any) -> Any:
+        self.asked.append((url, timeout))
+        raise TemporaryError("nothing is said")
+
     def connect(self, address: tuple[str, int], timeout: float, *_: Any, **__: Any) -> Any:
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         self.asked.append((f"tcp://{host}:{address[1]}", timedelta(seconds=timeout)))
@@ -285,6 +289,7 @@ def in_place(patch: pytest.MonkeyPatch, clock: Clock) -> tuple[Machine, Network]
         patch.setattr(door, "transport", lambda _target, _act=None: machine)
     patch.setattr(going_on, "LOOKED_AT_SECONDS", 0.0)  # by a clock that stands still a second is never over
     patch.setattr(http_probe, "probe", network.get)
+    patch.setattr(json_question, "ask", network.json)
     patch.setattr(socket, "create_connection", network.connect)
     patch.setattr(tls, "shown_chain", network.chain)
     patch.setattr(psutil, "cpu_percent", lambda _seconds: 1.0)

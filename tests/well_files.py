@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+from well_options import OPTIONS, Said
 
 from paramedic.catalog import target_kinds
 from paramedic.catalog.advice import advice
@@ -16,7 +17,6 @@ from paramedic.checks import probes
 from paramedic.kinds.metric import Metric
 from paramedic.kinds.probing import Written
 from paramedic.text.quantity import Unit
-from paramedic.transports.http_question import Condition
 
 At = tuple[str | int, ...]
 
@@ -26,13 +26,6 @@ PROSE = "\n---\n## Meaning\nDown.\n## Impact\nAll.\n## Diagnosis\nLook.\n## Miti
 ACT_DEADLINE = timedelta(seconds=30)
 
 MS, MINUTE, HOUR, DAY = (timedelta(milliseconds=one) for one in (1, 60_000, 3_600_000, 86_400_000))
-
-
-class Said(NamedTuple):
-    """A value as an author writes it, and what it means."""
-
-    text: Any
-    means: Any
 
 
 def written(document: Any) -> Any:
@@ -266,30 +259,12 @@ SUBJECTS: Mapping[str, st.SearchStrategy[str]] = {
     "https://…": st.just(f"https://{_HOST}/ready"),
     "tcp://HOST:PORT": _addresses("tcp"),
     "tls://HOST:PORT": _addresses("tls"),
+    **{name: st.just(name) for name in ("prometheus", "datadog", "newrelic")},
 }
 
 
-def _condition(**words: str) -> Condition:
-    return Condition(**{key: word if key == "matches" else (word,) for key, word in words.items()})
-
-
-#: What an author may write under each key that a shipped probe gives its checks.
-OPTIONS: Mapping[str, st.SearchStrategy[Any]] = {
-    "path": st.sampled_from(["/", "/var", "/srv/a b"]),
-    "status": st.sampled_from(
-        [Said(200, ("200",)), Said([204, "3xx"], ("204", "3xx")), Said("2xx", ("2xx",))],
-    ),
-    "body": st.sampled_from(
-        [
-            Said("ok", _condition(contains="ok")),
-            Said({"lacks": ["error"], "matches": "[0-9]+ m"}, _condition(lacks="error", matches="[0-9]+ m")),
-        ]
-    ),
-    "headers": st.just(Said({"X-Of": "api"}, {"X-Of": _condition(contains="api")})),
-    "method": st.just("POST"),
-    "send": st.just('{"of": [1]}'),
-    "send_headers": st.just(Said({"Accept": "a/b"}, {"Accept": "a/b"})),
-}
+#: Of these a check that may have it has it.
+NEEDED = ("query",)
 
 _VALUES: Mapping[Unit, Callable[[str | None], st.SearchStrategy[Said]]] = {
     Unit.SECONDS: lambda most: spans(timedelta(seconds=2), {"5m": 5 * MINUTE}.get(most or "", 30 * DAY)).map(
@@ -339,7 +314,8 @@ def checks(
         "unknown_after": draw(spans(every.means, 7 * DAY)),
     }
     keys |= drawn
-    keys |= some(draw, {option.name: OPTIONS[option.name] for option in probes.options(probe)})
+    own = {option.name: OPTIONS[option.name] for option in probes.options(probe)}
+    keys |= some(draw, own) | {name: draw(own[name]) for name in own if name in NEEDED}
     while wrong := [key for key, _ in probes.misfits(probe, Written(check, None, keys))]:
         del keys[wrong[0]]
     return keys

@@ -100,6 +100,11 @@ def looked(asked: Heard, at: At, document: dict[str, Any], placed: CheckAtTarget
         assert network.asked[0][0] == document.get("path", "/")
     elif document["check"] == "health":
         assert network.asked == [(target.health, question.timeout)]
+    elif "query" in document:
+        assert all(timeout == question.timeout for _, timeout in network.asked)
+        assert [url for url, _ in network.asked] == [
+            f"{document[key]}/api/v1/query" for key in ("server",) if key in document
+        ]
     elif document["check"] != "process":
         assert network.asked == [(document["check"].replace("{host}", host), question.timeout)]
     else:

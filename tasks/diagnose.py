@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from paramedic.catalog.runbook import Runbook
 from paramedic.change.gathering import NOT_SEEN, gather, pieces, unseen
+from paramedic.change.release_look import ReleaseLook
 from paramedic.change.run import PlaybookRun
 from paramedic.checks.chart import Chart
 from paramedic.checks.check import CheckAtTarget
@@ -11,7 +12,8 @@ from paramedic.incidents.evidence import Evidence, bounded
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import utc_now
 from paramedic.machine.kill_points import kill_point
-from paramedic.store import checks, evidence, incident_alerts, incidents
+from paramedic.store import checks, deployments, evidence, incident_alerts, incidents
+from paramedic.store.preceding import RELEASES
 from paramedic.text.redaction import redact
 from tasks.current_run import current_run
 from tasks.kinds import reads
@@ -20,25 +22,34 @@ from tasks.prefect_artifacts import quoted, show
 #: How far back a check's values are evidence.
 _CHARTED = timedelta(hours=1)
 
+_DAY = timedelta(days=1)
+
 
 @reads(retries=2, timeout=timedelta(seconds=60))
 def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
     """Gather the runbook's evidence and the values of its breached checks into the store, before the first change.
 
     All kinds are gathered side by side, in `evidence_within` (5 s). A piece that is not available says why, and the last one
-    what could not be seen, with what would have shown it. Where the target's host is not reached, what is known of it otherwise
+    what could not be seen, with what would have shown it. The target's releases are looked at meanwhile: which of them came just
+    before is told with the incident. Where the target's host is not reached, what is known of it otherwise
     comes first. Returns the pieces, for `resolved` and `hand_over`. Raises StoreUnavailable.
     """
     run = current_run()
-    looks = gather(run.target, runbook.evidence, since=_began(run), patience=run.settings.evidence_within)
+    since = _began(run)
+    releases = ReleaseLook(run.target, since=since - _DAY, patience=run.settings.evidence_within)
+    looks = gather(run.target, runbook.evidence, since=since, patience=run.settings.evidence_within)
+    deployed, unseen_releases = releases.result()
     charts = values(run)
     seen = [Evidence("values", utc_now(), bounded(redact(chart.text()))) for chart in charts]
     seen = [*([] if run.of_its_host is None else [run.of_its_host]), *pieces(looks), *seen]
+    if unseen_releases is not None:
+        seen.append(Evidence(RELEASES, utc_now(), unseen_releases))
     names = ", ".join(piece.kind for piece in seen if piece.kind != NOT_SEEN)
     partly = ", ".join(look.kind for look in looks if look.unseen)
     with run.store.record() as tx:
         for piece in seen:
             evidence.keep(tx, incident.number, run.attempt, piece)
+        deployments.see(tx, run.target.service, run.target.id, deployed)
         incidents.append_to_timeline(
             tx,
             incident.number,

@@ -19,6 +19,7 @@ from paramedic.messages import compose, digest, page
 from paramedic.messages.summary import Change, Condition, NextPage, Summary, Told
 from paramedic.oncall.rotation import Person
 from paramedic.remediation.approval import Answer, Approval
+from paramedic.remediation.deployment import Deployment, Preceding
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.observed_paging import Paging
 from paramedic.remediation.proposal import Proposal, Verdict
@@ -254,7 +255,25 @@ def _pages() -> Iterator[tuple[str, Callable[[], Message]]]:
     of_core = dataclasses.replace(INCIDENT, tier=Tier.CORE)
     yield "page-core-service", lambda: paged(handed_over(of_core, timeline=(core, *TIMELINE[1:])))
     yield "page-open-act", lambda: paged(handed_over(changes=(open_change,), open_changes=(open_change,)))
+    deployed = Preceding(
+        began=datetime(2026, 1, 31, 9, 29, tzinfo=UTC),
+        within=timedelta(hours=1),
+        found=[
+            deployment("v7", 9, 22, by="ada", link="https://ci.example.org/7", environment="prod", told_by="ci"),
+            deployment("2026-01-31", 8, 40, target="web-1/tracking-api"),
+        ],
+    )
+    yield "page-deployed-before", lambda: paged(handed_over(preceding=deployed))
+    nothing = dataclasses.replace(
+        deployed, found=(), last=deployment("v6", 3, 0, told_by="ci"), unseen="web-1 does not answer"
+    )
+    yield "page-nothing-deployed-before", lambda: paged(handed_over(preceding=nothing))
     yield "page-bare", lambda: page.bare(7, person=ADA, link=LINK, lasts=LASTS, because="KeyError: 'x'", now=NOW)
+
+
+def deployment(version: str, hour: int, minute: int, **fields: str) -> Deployment:
+    at = datetime(2026, 1, 31, hour, minute, tzinfo=UTC)
+    return Deployment(id=version, service="tracking-api", version=version, at=at, **fields)
 
 
 def _observed() -> Iterator[tuple[str, Callable[[], Message]]]:

@@ -221,7 +221,7 @@ def test_so_many_bodies_that_could_not_be_read_are_kept(store: Store, tmp_path: 
 @sees("body_limit")
 def test_a_body_is_taken_up_to_its_limit_whoever_sent_it(store: Store, tmp_path: Path) -> None:
     settings: Any = Settings(data=tmp_path, body_limit=4096)
-    parts: Any = {"store": store, "senders": Senders(settings), "wake": Wake(), "readiness": None}
+    parts: Any = {"store": store, "senders": Senders(settings), "wake": Wake(), "readiness": None, "tiers": None}
     intake = AlertIntake(settings=settings, body_timeout=timedelta(seconds=1), **parts)
     lane = intake.signing_lane(pagerduty, lambda *_: True)
     assert [bodies._limit for bodies in (intake.bodies, lane.bodies)] == [4096, 4096]

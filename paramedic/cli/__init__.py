@@ -38,6 +38,7 @@ COMMANDS = {
     "audit": ("audit", "Show, verify, export and seal the trail."),
     "pause": ("pause", "Stop every act, or those of one service or runbook; and no page."),
     "resume": ("resume", "Allow acts again."),
+    "deployment": ("deployment", "Tell of a deployment, list those known."),
     "maintenance": ("maintenance_group", "Plan, list and end maintenance windows."),
     "pauses": ("resume", "What is paused, by whom and why."),
     "breaker": ("breaker", "What is blocked because it did not help; reset it."),

@@ -1,6 +1,6 @@
 """`paramedic alert explain`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,9 @@ from paramedic.cli.source_named import Source, source_named
 from paramedic.intake import routing
 from paramedic.intake.dry_run import rehearse
 from paramedic.machine.clock import iso
+from paramedic.settings import Settings
 from paramedic.store import Store
+from paramedic.text.nearest import nearest
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -31,6 +33,9 @@ def explain(  # noqa: PLR0917 - one parameter an option
     header: Annotated[
         list[str] | None,
         typer.Option("--header", help="A header of the request; may be repeated.", metavar="'NAME: VALUE'"),
+    ] = None,
+    sender: Annotated[
+        str | None, typer.Option("--sender", help="Who would post it: for which services it may speak.", metavar="NAME")
     ] = None,
     folder: Folder = None,
     data: Data = None,
@@ -48,7 +53,12 @@ def explain(  # noqa: PLR0917 - one parameter an option
     library = library_of(folder, data)
     store = _store(data)
     severities = SeverityTable(settings.severities)
-    found = [_explained(severities.judged(alert), library, store) for alert in reading.alerts]
+    restricted = settings.sender_services
+    if sender is not None and sender not in (known := _senders(settings)):
+        raise typer.BadParameter(
+            f"--sender {sender!r:.80} is none; {nearest(sender, known, 'there are') or 'none is set'}"
+        )
+    found = [_explained(severities.judged(alert), library, store, restricted, sender) for alert in reading.alerts]
     if as_json:
         say_json({"alerts": found, "bad": [asdict(bad) for bad in reading.bad], "asides": _asides(reading)})
     else:
@@ -67,16 +77,57 @@ def _headers(given: list[str] | None) -> Mapping[str, str]:
     return headers
 
 
-def _explained(alert: Alert, library: Library, store: Store | None) -> dict[str, Any]:
+def _senders(settings: Settings) -> list[str]:
+    """Every sender that the gateway knows."""
+    return sorted({*settings.gateway_tokens, *settings.gateway_users, *settings.sns_topics, *settings.sender_services})
+
+
+def _explained(
+    alert: Alert,
+    library: Library,
+    store: Store | None,
+    restricted: Mapping[str, Collection[str]],
+    sender: str | None,
+) -> dict[str, Any]:
     place = routing.place(alert, library)
+    if sender is None:
+        barred = [name for name, services in sorted(restricted.items()) if place.service not in services]
+    else:
+        barred = []
+        services = restricted.get(sender)
+        if services is not None and place.service not in services:
+            return _beyond(alert, routing.beyond(place, alert, services), library, store)
     return {
         "alert": alert.as_json(),
         "service": place.service,
         "target": place.target,
         "runbook": place.runbook.name if place.runbook else None,
         "why": place.why,
-        "happens": list(_consequence(alert, place, library, store)),
+        "happens": [*_consequence(alert, place, library, store), *_said_by(barred, place.service)],
     }
+
+
+def _beyond(alert: Alert, place: routing.Place, library: Library, store: Store | None) -> dict[str, Any]:
+    """As `_explained`, of an alert for whose service its sender may not speak."""
+    happens = _consequence(alert, place, library, store)
+    if alert.status is not Status.FIRING:
+        happens = ("no word of it ends or takes an incident of another service than those (sender_services)",)
+    return {
+        "alert": alert.as_json(),
+        "service": place.service,
+        "target": place.target,
+        "runbook": None,
+        "why": place.why,
+        "happens": list(happens),
+    }
+
+
+def _said_by(barred: Sequence[str], service: str) -> Iterator[str]:
+    if barred:
+        yield (
+            f"posted by {', '.join(barred)} it would go to a person, and nothing would be changed: "
+            f"sender_services does not let them speak for {service} (`--sender NAME` shows one)"
+        )
 
 
 def _consequence(alert: Alert, place: routing.Place, library: Library, store: Store | None) -> tuple[str, ...]:
@@ -89,7 +140,7 @@ def _consequence(alert: Alert, place: routing.Place, library: Library, store: St
         case Status.ACKNOWLEDGED:
             return ("a person there has it: the escalation of its incident pauses, if people have it already",)
     if place.runbook is None:
-        return ("it opens an incident that goes to a person at once: no runbook wants it",)
+        return (f"it opens an incident that goes to a person at once: {place.why}",)
     return rehearse(alert, place.runbook, library, store).lines
 
 

@@ -9,6 +9,7 @@ app = group(
         "example": "alert_example",
         "explain": "alert_explain",
         "list": "alert",
+        "show": "alert_show",
         "refused": "alert",
     },
     about="Send an alert, an example of one, explain a body, list what came in.",

@@ -17,6 +17,7 @@ from paramedic.alerts.severity_words import SeverityTable
 from paramedic.gateway import metrics, not_now
 from paramedic.gateway.body import Bodies, BodyRefused, NoRoom
 from paramedic.gateway.group_commit import GroupCommit, QueueFull
+from paramedic.gateway.raw_bodies import RawBodies
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import refused
 from paramedic.gateway.senders import KNOWN, Senders
@@ -29,6 +30,7 @@ from paramedic.settings import Settings
 from paramedic.store import OUR_MISTAKE, Store, StoreUnavailable, StoreUnknown, inbox
 from paramedic.store.inbox import Delivery
 from paramedic.store.quarantine import Beside, Unreadable
+from paramedic.store.raw_bodies import NOT_KEPT
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class AlertIntake:
         self.bodies = Bodies(settings.body_limit, body_timeout)
         self.commits = GroupCommit(store, _committed)
         self.reading = CapacityLimiter(1)
+        self.raw = RawBodies()
         self._body_timeout = body_timeout
 
     async def commit(self, delivery: Delivery) -> Response | None:
@@ -104,7 +107,7 @@ class AlertEndpoint:
 
     async def receive(self, request: Request) -> Response:
         """Answer a POST. The sender is authenticated before the body is read, unless its vendor signs the body."""
-        who = self._intake.senders.known(request, quiet=self._signing is not None)
+        who = self._intake.senders.known(request, quiet=self._signing is not None, in_address=True)
         if who is None:
             return _unknown_sender() if self._signing is None else await self._receive_signed(request, self._signing)
         try:
@@ -207,6 +210,7 @@ class AlertEndpoint:
             truncated=truncated,
             asides=asides,
             tier_of=self._intake.tiers.of,
+            raw=(self._intake.raw.keep(headers, body) or NOT_KEPT) if alerts else None,
         )
         return _ReadRequest(delivery, problem, quarantined, Counter(alert.status for alert in alerts))
 

@@ -11,10 +11,12 @@ from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from paramedic.gateway import identity, not_now
+from paramedic.gateway import deployments, identity, not_now
 from paramedic.gateway.acknowledgement import AcknowledgementEndpoint
 from paramedic.gateway.alerts import AlertEndpoint, AlertIntake
 from paramedic.gateway.approval_link import ApprovalEndpoint
+from paramedic.gateway.body import Bodies
+from paramedic.gateway.deployments import DeploymentEndpoint
 from paramedic.gateway.form import Forms
 from paramedic.gateway.headers import SafeHeaders
 from paramedic.gateway.health import HealthEndpoint
@@ -80,6 +82,8 @@ def make_app(
         status_code=202,
         responses={**{code: _RESPONSES[code] for code in (401, 422, 503)}, 202: {"description": "It is on disk."}},
     )
+    bodies = Bodies(deployments.BODY_LIMIT, body_timeout)
+    _add_deployments(app, DeploymentEndpoint(senders, store, readiness, bodies, settings.sender_services))
     app.add_api_route(identity.PATH, ProofEndpoint(settings).prove, methods=["GET"], include_in_schema=False)
     health = HealthEndpoint(senders, store, readiness)
     app.add_api_route("/healthz", health.healthz, methods=["GET"])
@@ -110,6 +114,18 @@ def _add_sources(app: FastAPI, intake: AlertIntake) -> dict[str, Endpoint]:
             openapi_extra=_body(source.BODY, source.EXAMPLE),
         )
     return receiving
+
+
+def _add_deployments(app: FastAPI, telling: DeploymentEndpoint) -> None:
+    app.add_api_route(
+        deployments.PATH,
+        telling.receive,
+        methods=["POST"],
+        status_code=201,
+        responses=deployments.RESPONSES,
+        operation_id="deployments",
+        openapi_extra=deployments.openapi(),
+    )
 
 
 class Shortcut:
@@ -147,7 +163,7 @@ def _parsed(example: str) -> Any:
 
 def _allowed() -> str:
     alerts = [f"POST {_ALERTS}{name}" for name in registry.current().usable(Room.SOURCES)]
-    return ", ".join([*alerts, "POST /heartbeats/NAME", "GET /healthz"])
+    return ", ".join([*alerts, "POST /heartbeats/NAME", "POST /deployments", "GET /healthz"])
 
 
 class NoAddress:

@@ -10,6 +10,11 @@ QUARANTINED = Counter("paramedic_quarantined_total", "Bodies that could not be r
 TRUNCATED = Counter(
     "paramedic_truncated_alerts_total", "Alerts that their sender left out of a group.", ["source"], registry=registry
 )
+RAW_NOT_KEPT = Counter(
+    "paramedic_raw_bodies_not_kept_total",
+    "Bodies that were not kept beside their alerts: too much came at once.",
+    registry=registry,
+)
 TOOK = Histogram(
     "paramedic_commit_seconds",
     "From the whole body to the durable commit.",

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 #: What a sender shows.
 KNOWN = "a bearer token (gateway_tokens, or the file gateway-token), or basic auth (gateway_users)"
 
+#: The parameter of an address that holds a token.
+IN_ADDRESS = "token"
+
 
 class Senders:
     """Authenticates senders, and logs refused clients."""
@@ -25,12 +28,15 @@ class Senders:
         self._settings = settings
         self._log = RefusalLog()
 
-    def known(self, request: Request, *, quiet: bool = False) -> str | None:
+    def known(self, request: Request, *, quiet: bool = False, in_address: bool = False) -> str | None:
         """The sender's name, or None; marks the connection of a known one as proven.
 
-        `quiet`: a failure is not logged, because the body's signature may still authenticate the sender.
+        `quiet`: a failure is not logged, because the body's signature may still authenticate the sender. `in_address`: a token
+        may be in the address (`?token=…`), for vendors that send no header of one's own; a header counts before it.
         """
         header = request.headers.get("authorization")
+        if header is None and in_address and len(given := request.query_params.getlist(IN_ADDRESS)) == 1:
+            header = f"Bearer {given[0].encode('utf-8', 'replace').decode('latin-1')}"
         who = sender(header, self._settings.gateway_tokens, self._settings.gateway_users)
         if who is None:
             if not quiet:

@@ -32,7 +32,7 @@ class StrayDeliveries:
         """Keep it where a known sender meant an alert; the answer where that cannot be done now, and it is to be repeated."""
         if request.method in _ASKS or not request.url.path.startswith(self._prefix):
             return None
-        who = self._intake.senders.known(request)
+        who = self._intake.senders.known(request, in_address=True)
         if who is None:
             return None
         try:

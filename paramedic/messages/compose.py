@@ -5,7 +5,7 @@ from datetime import datetime
 
 from paramedic.kinds.message import Link, Message
 from paramedic.messages.document import Section, message
-from paramedic.messages.page import about, sent, story, what_and_now
+from paramedic.messages.page import about, deployed_before, sent, story, what_and_now
 from paramedic.messages.summary import Summary, ending
 from paramedic.messages.words import data, short
 from paramedic.oncall.rotation import Person
@@ -64,6 +64,7 @@ def approval(summary: Summary, asked: Approval, *, person: Person, link: str, co
         ),
         *(Section("It touches", data=data(words, first=_BODY_LIMIT)) for words in [asked.touches] if words),
         *(Section("The alert says", summary.alert_words) for _ in summary.alert_words[:1]),
+        *deployed_before(summary),
         Section(lines=("Without an approval nothing is done, and the incident goes to a person.",)),
         *_answers(incident.id, person, link, code),
         *story(summary, times),
@@ -85,6 +86,7 @@ def channel_update(summary: Summary, *, happened: str, person: Person) -> Messag
             lines=(*because, *summary.alert_words),
             facts=tuple(what_and_now(summary, times)),
         ),
+        *deployed_before(summary),
         *story(summary, times),
         Section(lines=("Whoever is on call is told apart from this.",)),
         sent(summary, times),

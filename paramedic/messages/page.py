@@ -40,6 +40,7 @@ def page(summary: Summary, *, person: Person, link: str, lasts: timedelta) -> Me
     first, rest = _mitigation(summary)
     sections = [
         *_what(summary, times),
+        *deployed_before(summary),
         *_open_changes(summary, person.id),
         Section("What Paramedic did", tuple(_did(summary, times))),
         *first,
@@ -65,6 +66,7 @@ def first_screen(summary: Summary, times: LocalTime, *, by: str) -> list[Section
     first, rest = _mitigation(summary)
     return [
         *_what(summary, times),
+        *deployed_before(summary),
         *_open_changes(summary, by),
         Section("What Paramedic did", tuple(_did(summary, times))),
         *([*first, *rest] if summary.incident.state is not State.RESOLVED else []),
@@ -165,6 +167,12 @@ def what_and_now(summary: Summary, times: LocalTime) -> Iterator[tuple[str, str]
         if prose := " ".join(summary.part(heading).split()):
             prose = short(prose, without=redact_known)
             yield heading, prose if len(prose) <= _PROSE_LIMIT else f"{prose[:_PROSE_LIMIT]} …"
+
+
+def deployed_before(summary: Summary) -> list[Section]:
+    """What was deployed just before it began; nothing where nothing is known of deployments."""
+    lines = tuple(summary.deployed_before)
+    return [Section("Deployed before it began", lines)] if lines else []
 
 
 def _what(summary: Summary, times: LocalTime) -> Iterator[Section]:

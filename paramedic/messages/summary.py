@@ -9,8 +9,10 @@ from paramedic.alerts.alert import Severity, Status
 from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.tier import Tier
+from paramedic.machine.clock import spoken
 from paramedic.messages.words import short
 from paramedic.remediation.approval import Approval
+from paramedic.remediation.deployment import Preceding
 from paramedic.remediation.figures import Figure
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
@@ -26,6 +28,9 @@ _CURE = "cure."
 
 #: How often in a row the same incident is listed as an earlier one.
 PAST_LIMIT = 3
+
+#: So many deployments before an incident are shown.
+DEPLOYED_LIMIT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,7 @@ class Summary:
     next_page: NextPage | None = None
     past: Sequence[Incident] = ()  # earlier ones of the same fault, the newest first, at most PAST_LIMIT
     run_url: str = ""  # its last run in the Prefect UI
+    preceding: Preceding | None = None  # what was deployed before it began; None: nothing is known of deployments
 
     # --- what is broken -------------------------------------------------------------------------------------------
 
@@ -196,6 +202,24 @@ class Summary:
         """The last refusal of a guardrail; empty if there was none."""
         refused = [entry for entry in self.timeline if entry.what.endswith(".refused")]
         return short(refused[-1].reason) if refused else ""
+
+    @property
+    def deployed_before(self) -> list[str]:
+        """What was deployed just before it began, the newest first, with how long before; and what of that is not known."""
+        if self.preceding is None:
+            return []
+        lines = [
+            short(f"{self.preceding.before(one)}: {one.words(service=self.incident.service)}")
+            for one in self.preceding.found[:DEPLOYED_LIMIT]
+        ]
+        if (more := len(self.preceding.found) - len(lines)) > 0:
+            lines.append(f"and {more} more: `paramedic deployment list`")
+        if not lines and (last := self.preceding.last) is not None:
+            what, earlier = short(last.words(service=self.incident.service)), ago(self.preceding.began - last.at)
+            lines.append(
+                f"nothing in the {spoken(self.preceding.within)} before it; the last was {what}, {earlier} before"
+            )
+        return [*lines, *([f"not seen: {short(self.preceding.unseen)}"] if self.preceding.unseen else [])]
 
     @property
     def is_over(self) -> bool:

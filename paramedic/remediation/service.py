@@ -12,6 +12,7 @@ class ServiceFacts:
     owner: str | None = None
     tier: Tier = Tier.STANDARD
     customers: str | None = None  # what customers notice when it is down
+    depends_on: tuple[str, ...] = ()  # the services that it needs
 
 
 #: A service that services.yaml does not list.

@@ -14,9 +14,10 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, or_
 from paramedic.alerts.alert import Alert, Severity
 from paramedic.incidents.incident import State
 from paramedic.incidents.tier import URGENCIES, Tier, urgency
-from paramedic.store import Serialized, Store, Tx, as_dict, quarantine
+from paramedic.store import Serialized, Store, Tx, as_dict, quarantine, raw_bodies
 from paramedic.store.messages import queue_internal_alert
 from paramedic.store.quarantine import BODY_LIMIT, Beside, Unreadable
+from paramedic.store.raw_bodies import RawBody
 from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.tables import inbox, incidents
 from paramedic.store.tables.columns import Moment
@@ -55,6 +56,8 @@ class Delivery:
     """How many alerts its sender says it left out."""
     asides: tuple[Beside, ...] = ()
     """What it sent that is no alert."""
+    raw: RawBody | None = None
+    """The body that its alerts came in, if it is kept."""
 
     @property
     def receipts(self) -> list[str]:
@@ -70,7 +73,11 @@ class Delivery:
     def size(self) -> int:
         """Its approximate size in characters."""
         bodies = [*(part.body for part in self.bad), *(part.body for part in self.asides)]
-        return sum(len(row["alert"]) for row in self.rows) + sum(map(len, bodies))
+        return (
+            sum(len(row["alert"]) for row in self.rows)
+            + sum(map(len, bodies))
+            + (len(self.raw.body) if self.raw else 0)
+        )
 
 
 def prepare(
@@ -83,11 +90,14 @@ def prepare(
     truncated: int = 0,
     asides: Sequence[Beside] = (),
     tier_of: Callable[[Alert], Tier] = lambda _: Tier.STANDARD,
+    raw: RawBody | str | None = None,
 ) -> Delivery:
     """Prepare a delivery, without a transaction. `keep` is how many bodies the quarantine keeps.
 
     `tier_of` says how much customers depend on the service of an alert: the most urgent ones are decided first.
+    `raw`: the body as it came; a text in its place says that it is not kept (`raw_bodies.NOT_KEPT`).
     """
+    kept = raw if isinstance(raw, RawBody) and alerts else None
     clean = _clean if may_hold_a_secret(text for alert in alerts for text in _texts(alert)) else Alert.as_json
     redacted_sender = Redacted(redact(sender))
     rows = tuple(
@@ -99,12 +109,14 @@ def prepare(
             "state": "new",
             "severity": alert.severity.value,
             "urgency": urgency(alert.severity, tier_of(alert)),
+            "raw": raw.id if isinstance(raw, RawBody) else raw,
         }
         for alert in alerts
     )
     unreadable = tuple(Unreadable(redact_start(part.body, BODY_LIMIT), part.error) for part in bad)
     beside = tuple(replace(part, body=redact_start(part.body, BODY_LIMIT)) for part in asides)
-    return Delivery(source, sender, rows, unreadable, keep, alerts[0].name if alerts else None, truncated, beside)
+    first = alerts[0].name if alerts else None
+    return Delivery(source, sender, rows, unreadable, keep, first, truncated, beside, kept)
 
 
 def write(tx: Tx, deliveries: Sequence[Delivery]) -> None:
@@ -112,6 +124,7 @@ def write(tx: Tx, deliveries: Sequence[Delivery]) -> None:
     rows = [{**row, "received_at": tx.now} for delivery in deliveries for row in delivery.rows]
     if rows:
         tx.conn.execute(insert(inbox), rows)
+    raw_bodies.put(tx, [delivery.raw for delivery in deliveries if delivery.raw is not None])
     _report_truncated(tx, deliveries)
     others = [delivery for delivery in deliveries if delivery.bad or delivery.asides]
     if not others:
@@ -309,6 +322,15 @@ def listed(
     if incident is not None:
         query = query.where(inbox.c.incident == incident)
     return [as_dict(row) for row in tx.conn.execute(query)]
+
+
+def one(tx: Tx, name: str) -> dict[str, Any] | None:
+    """The received alert with this receipt, or this position; None where there is none."""
+    at = inbox.c.receipt == name
+    if name.isascii() and name.isdecimal() and len(name) < 19:
+        at = or_(at, inbox.c.position == int(name))
+    row = tx.conn.execute(select(inbox).where(at)).one_or_none()
+    return None if row is None else as_dict(row)
 
 
 def _too_old(cutoffs: Cutoffs) -> ColumnElement[bool]:

@@ -28,6 +28,7 @@ from paramedic.store import (
     trail,
 )
 from paramedic.store.messages import QueuedMessage
+from paramedic.store.preceding import preceding
 from paramedic.store.tables import acts as act_rows
 from paramedic.store.tables import incidents as incident_rows
 
@@ -45,6 +46,7 @@ def summary(
     claim = claims.current(tx, incident.target)
     acts_on = claim is not None and claim[1] and claim[0].incident == incident.number
     runbook = runbook_versions.runbook_text(tx, incident.runbook_version) if incident.runbook_version else ""
+    looked_at = evidence.of(tx, incident.number)
     ran = [attempt.flow_run for attempt in attempts.of(tx, incident.number) if attempt.flow_run is not None]
     return Summary(
         incident=incident,
@@ -58,7 +60,7 @@ def summary(
         proposals=proposals.of(tx, incident.number),
         timeline=timeline,
         notes=incidents.notes(tx, timeline),
-        evidence=evidence.of(tx, incident.number),
+        evidence=looked_at,
         acting=claim[0].holder if acts_on and claim is not None else None,
         question=approvals.asked(tx, incident.number),
         paused=kill_switch.stopping(tx, service=incident.service, runbook=incident.runbook),
@@ -67,6 +69,7 @@ def summary(
         next_page=None if oncall is None else _next_page(tx, incident, oncall, sending),
         past=tuple(_past(tx, incident)),
         run_url=f"{ui_url.rstrip('/')}/runs/flow-run/{ran[-1]}" if ran and ui_url else "",
+        preceding=preceding(tx, incident, alerts, looked_at, timeline),
     )
 
 

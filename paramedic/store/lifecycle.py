@@ -77,15 +77,16 @@ def open_incident(
     return get(tx, number)
 
 
-def _opening(alert: Alert, plan: Plan | None, about: ServiceFacts) -> dict[str, str | None]:
-    known = {
+def _opening(alert: Alert, plan: Plan | None, about: ServiceFacts) -> dict[str, Any]:
+    known: dict[str, Any] = {
         "severity": alert.severity.value,
         "runbook": plan.runbook if plan else None,
         "fingerprint": alert.fingerprint,
     }
     tier = None if about.tier is Tier.STANDARD else about.tier.value
     more = {"owner": about.owner, "tier": tier, "customers": about.customers}
-    return known | {name: words for name, words in more.items() if words is not None}
+    needs = {"depends_on": sorted(about.depends_on)} if about.depends_on else {}
+    return known | needs | {name: words for name, words in more.items() if words is not None}
 
 
 def reopen(tx: Tx, number: int, alert: Alert, *, reason: str, again: bool = False) -> Incident:

@@ -66,3 +66,27 @@ def test_the_sources_are_listed_and_their_templates_printed_to_paste() -> None:
     assert paramedic("source", "template", "datadog").strip() == datadog.TEMPLATE
     assert "takes what its vendor sends as it is" in paramedic("source", "template", "alertmanager", code=1)
     assert "there is no plug-in" in paramedic("source", "template", "nagios9", code=2)
+
+
+def test_who_may_not_speak_for_its_service_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "PARAMEDIC_GATEWAY_TOKENS",
+        '{"orders": "token-of-one", "tracking": "token-of-two", "anybody": "token-of-three"}',
+    )
+    monkeypatch.setenv("PARAMEDIC_SENDER_SERVICES", '{"orders": ["order-status"], "tracking": ["tracking-api"]}')
+    labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100", "severity": "critical"}
+    file = _file(tmp_path, json.dumps({"version": "4", "alerts": [{"status": "firing", "labels": labels}]}))
+    explain = ("alert", "explain", file, "--source", "alertmanager", "--folder", RUNBOOKS)
+    barred = "posted by orders it would go to a person, and nothing would be changed"
+    assert barred in paramedic(*explain)
+    for sender in ("tracking", "anybody"):
+        words = paramedic(*explain, "--sender", sender)
+        assert "no guardrail would stop" in words or "would stop it" in words
+        assert "sender_services" not in words
+    words = paramedic(*explain, "--sender", "orders")
+    assert "may speak for order-status alone, and not for tracking-api (sender_services)" in words
+    assert "it would try" not in words
+    assert "did you mean anybody?" in paramedic(*explain, "--sender", "nobody", code=2)
+    over = json.dumps({"version": "4", "alerts": [{"status": "resolved", "labels": labels}]})
+    resolved = ("alert", "explain", _file(tmp_path, over), *explain[3:])
+    assert "no word of it ends or takes an incident" in paramedic(*resolved, "--sender", "orders")

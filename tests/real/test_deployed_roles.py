@@ -119,11 +119,21 @@ def opens(deployed: Deployed, number: int) -> None:
 
 def test_the_public_door_passes_what_is_for_senders_and_people_and_nothing_else(deployed: Deployed) -> None:
     with httpx.Client(verify=deployed.trusting, trust_env=False, base_url=deployed.public) as anybody:
-        for path in ("/alerts/alertmanager", "/heartbeats/backup"):
+        for path in ("/alerts/alertmanager", "/heartbeats/backup", "/deployments"):
             assert anybody.post(path, json={}).status_code == 401, path  # the gateway's own word
         for path in ("/ack/x", "/approve/x"):
             assert "nginx" not in anybody.get(path).text, path
-        for path in ("/", "/metrics", "/healthz", "/readyz", "/openapi.json", "/api/health", "/alerts", "/alertsx/y"):
+        for path in (
+            "/",
+            "/metrics",
+            "/healthz",
+            "/readyz",
+            "/openapi.json",
+            "/api/health",
+            "/alerts",
+            "/alertsx/y",
+            "/deployments/x",
+        ):
             answer = anybody.get(path)
             assert (answer.status_code, "nginx" in answer.text) == (404, True), path
     with (

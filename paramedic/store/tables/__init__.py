@@ -1,6 +1,6 @@
 """The store's tables. `test_the_tables_are_what_the_migrations_build` holds them and the migrations together."""
 
-from paramedic.store.tables.alerts import fingerprints, inbox, quarantine
+from paramedic.store.tables.alerts import fingerprints, inbox, quarantine, raw_bodies
 from paramedic.store.tables.changes import (
     acts,
     approvals,
@@ -8,6 +8,7 @@ from paramedic.store.tables.changes import (
     breaker_waits,
     claims,
     cure_looks,
+    deployments,
     grants,
     maintenance,
     noted_releases,
@@ -37,6 +38,7 @@ __all__ = [
     "claims",
     "clocks",
     "cure_looks",
+    "deployments",
     "evidence",
     "fingerprints",
     "grants",
@@ -56,6 +58,7 @@ __all__ = [
     "probes",
     "proposals",
     "quarantine",
+    "raw_bodies",
     "runbook_versions",
     "seals",
     "storms",

@@ -22,12 +22,26 @@ inbox = Table(
     Column("severity", String(16)),  # null: an older version's gateway wrote it
     # By `tier.urgency`. What an older version's gateway wrote is as urgent as a critical alert of a standard service.
     Column("urgency", Integer, nullable=False, server_default="1"),
+    Column("raw", String(36)),  # its body in raw_bodies; "-": not kept; null: it came in none
     Index("inbox_waiting", "state", "position"),
     partial_index("inbox_new", "state", "urgency", "position", where="state = 'new'"),
     partial_index("inbox_due", "state", "urgency", "look_again_at", where="state = 'held'"),
     # An older version reads the inbox by the next one, and by inbox_waiting.
     partial_index("inbox_critical", "severity", "position", where="severity = 'critical' AND state <> 'triaged'"),
     partial_index("inbox_held", "state", "look_again_at", where="state = 'held'"),
+    sqlite_autoincrement=True,
+)
+
+raw_bodies = Table(
+    "raw_bodies",
+    metadata,
+    Column("position", Serial, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("received_at", Moment, nullable=False),
+    Column("size", Integer, nullable=False),  # bytes, before it was redacted and cut
+    Column("headers", JSON, nullable=False),
+    Column("body", Words, nullable=False),
+    Index("raw_bodies_received", "received_at"),
     sqlite_autoincrement=True,
 )
 

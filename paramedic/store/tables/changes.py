@@ -191,3 +191,22 @@ noted_releases = Table(
     Column("last_seen", Moment, nullable=False),
     Column("well_at", Moment),  # when it was seen well with it last; null: never
 )
+
+#: Deployments that senders and people told of, and that Paramedic saw at a target.
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("service", Words, nullable=False),
+    Column("version", Words, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("target", Words),
+    Column("environment", Words),
+    Column("by", Words),
+    Column("link", Words),
+    Column("told_by", Words),  # null: seen
+    Column("received_at", Moment, nullable=False),
+    Index("deployments_at", "at"),
+    Index("deployments_of", "service", "at"),
+    Index("deployments_told", "told_by", "received_at"),
+)

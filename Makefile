@@ -1,11 +1,11 @@
-# make demo | test | quick | lint | bench-window | bench-latency | bench-ingest | bench-commands | bench-ssh | bench-kubernetes | kill-table | containers | image | kubernetes | break-kill-table | production | schedules | tables | golden | pictures: each sets up what it needs in .venv first.
+# make demo | test | quick | lint | bench-window | bench-latency | bench-ingest | bench-commands | bench-ssh | bench-kubernetes | bench-logins | kill-table | containers | image | kubernetes | break-kill-table | production | schedules | tables | golden | pictures: each sets up what it needs in .venv first.
 
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$one; break; }; done)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test quick lint lint-types lint-style lint-contracts bench-window bench-latency bench-ingest bench-commands bench-ssh bench-kubernetes kill-table containers image kubernetes production break-kill-table schedules tables golden pictures clean
+.PHONY: demo test quick lint lint-types lint-style lint-contracts bench-window bench-latency bench-ingest bench-commands bench-ssh bench-kubernetes bench-logins kill-table containers image kubernetes production break-kill-table schedules tables golden pictures clean
 
 demo: .venv/ready
 	@$(BIN)/paramedic demo $(ARGS)
@@ -51,6 +51,9 @@ bench-commands: .venv/ready
 
 bench-ssh: .venv/ready
 	@$(BIN)/python benchmarks/ssh.py $(ARGS)
+
+bench-logins: .venv/ready
+	@$(BIN)/python benchmarks/logins.py $(ARGS)
 
 bench-kubernetes: .venv/ready # builds kube-apiserver and kube-controller-manager once, as `make kubernetes`
 	@KUBERNETES_BUILD="$$(.ci/kubernetes)" $(BIN)/python benchmarks/kubernetes.py $(ARGS)

@@ -2,12 +2,14 @@
 
 from datetime import datetime, timedelta
 
+from paramedic.alerts.alert import Severity
 from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.machine.clock import boottime, utc_now
 from paramedic.sampling import one_sample
 from paramedic.sampling.round_log import RoundLog
 from paramedic.sampling.sampler import ControlProbes, Sampling, Seen
 from paramedic.store import StoreUnavailable, checks, heartbeats, incidents, mass_failure
+from paramedic.store.wakeups import TRIAGE, notify
 from paramedic.text.yaml_document import BadDocument
 from tasks import run_cache
 from tasks.run_log import say
@@ -83,9 +85,12 @@ def _measure(this: Round, placed: list[CheckAtTarget], round_log: RoundLog) -> i
         nonlocal samples_taken
         samples_taken += 1
         try:
-            round_log.see(placed_check, _record(this, placed_check, seen))
+            recorded = _record(this, placed_check, seen)
+            round_log.see(placed_check, recorded)
         except StoreUnavailable as error:  # one sample is lost: to whoever reads on, a gap
             round_log.lose(placed_check, str(error))
+        else:
+            _wake_triage(this, recorded)
 
     def go_on() -> None:
         nonlocal looked_at
@@ -108,6 +113,13 @@ def _record(this: Round, placed: CheckAtTarget, seen: Seen) -> checks.Recorded:
     with this.store.record() as tx:
         this.still_ours(tx)
         return checks.record(tx, placed, seen.sample, blind=seen.blind, mass_limit=this.settings.mass_breach)
+
+
+def _wake_triage(this: Round, recorded: checks.Recorded) -> None:
+    """Have alerts decided now, and not at triage's next poll."""
+    if recorded.alerts:
+        critical = any(alert.severity is Severity.CRITICAL for alert in recorded.alerts)
+        notify(this.store, TRIAGE, {"critical": critical})
 
 
 def _edited(this: Round, placed: list[CheckAtTarget]) -> bool:

@@ -18,6 +18,7 @@ from prefect.exceptions import Pause
 from prefect.tasks import Task
 
 from flows.restore_service import restore_service
+from paramedic.alerts.alert import Alert
 from paramedic.catalog.library import open_library
 from paramedic.change import noted
 from paramedic.change.run import PlaybookRun
@@ -154,9 +155,12 @@ class Story:
 
     def play(self, **labels: str) -> Outcome:
         """The alert `Ill` with these labels comes in, and its incident is worked on to its end."""
+        return self.received(alert("Ill", **labels))
+
+    def received(self, received: Alert) -> Outcome:
+        """This alert comes in, and its incident is worked on to its end."""
         library = open_library(self.settings)
         assert library.problems == (), library.problems
-        received = alert("Ill", **labels)
         place = routing.place(received, library)
         assert place.runbook is not None, place.why
         runbook, plan = place.runbook, None

@@ -14,9 +14,9 @@ from paramedic.gateway.server import server
 from paramedic.gateway.tiers import ServiceTiers
 from paramedic.intake.intake import Intake, Wake
 from paramedic.machine import liveness, ports
-from paramedic.settings import load_settings
+from paramedic.settings import Settings, load_settings
 from paramedic.store import Store
-from paramedic.store.wakeups import DISPATCH, notify
+from paramedic.store.wakeups import DISPATCH, TRIAGE, listen, notify, subscribe
 from paramedic.text.redaction import hush_logging
 from paramedic.text.yaml_document import BadDocument
 from paramedic.upkeep.attendance import Attendance
@@ -52,9 +52,8 @@ def main() -> None:
     # uvicorn raises the signal again when the last request is answered; Python's own way would end us there.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.start()
-    tiers = ServiceTiers()
-    with contextlib.suppress(BadDocument):  # which triage reports
-        tiers.learn(services_in_force(settings))
+    listen(subscribe(store, TRIAGE), lambda payload: wake.set(critical=payload.get("critical") is True), stop)
+    tiers = _tiers(settings)
     watch = LibraryWatch(store, settings, seen=lambda library: tiers.learn(library.services))
     threading.Thread(target=watch.run, args=(stop,), name="library", daemon=True).start()
     attendance = Attendance(store, settings, "gateway")
@@ -76,6 +75,13 @@ def main() -> None:
         wake.set(critical=True)
         attendance.stop()
         worker.join(_TRIAGE_SECONDS)
+
+
+def _tiers(settings: Settings) -> ServiceTiers:
+    tiers = ServiceTiers()
+    with contextlib.suppress(BadDocument):  # which triage reports
+        tiers.learn(services_in_force(settings))
+    return tiers
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, Protocol, Self
 
+from paramedic.kinds.log_parts import LIMIT, LogParts, LogPosition
 from paramedic.kinds.probing import ProcessUse
 
 #: Of a program's output so many bytes of the end are kept, and at most so many where a look asks for more.
@@ -356,6 +357,14 @@ class Transport(Protocol):
         """The last whole lines of a regular file, safe to look at.
 
         Raises TemporaryError where it is not there (it may be in rotation), PermanentError where it cannot be read.
+        """
+
+    def log(self, path: str, deadline: float, *, after: LogPosition | None = None, limit: int = LIMIT) -> LogParts:
+        """What was written to a log after this position, by one question; without one its last `limit` bytes.
+
+        Where the file at the path is another one by now, the rest of the earlier one comes first, if it is found beside it by
+        its inode. Where it was cut short, so does that of the newest copy beside it that is as long. Without a position and with
+        a shorter file comes the end of the newest one beside it that is not packed. Raises as `tail` does.
         """
 
     def read(self, path: str, limit: int = 65_536) -> bytes:

@@ -22,8 +22,8 @@ from paramedic.machine.readable import readable
 from paramedic.store import Store
 from paramedic.store.frozen_connections import KEEPALIVES
 
-#: Who listens: dispatch, for orders; the responders, for runs.
-DISPATCH, RESPONDER = "dispatch", "responder"
+#: Who listens: triage, for alerts that did not come by its own process; dispatch, for orders; the responders, for runs.
+TRIAGE, DISPATCH, RESPONDER = "triage", "dispatch", "responder"
 
 #: What one notification may carry, in bytes: PostgreSQL's NOTIFY allows 8000.
 _LONGEST = {"sqlite": 60_000, "postgresql": 7_900}

@@ -12,6 +12,7 @@ import httpx
 
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError, Unreachable
 from paramedic.kinds.cluster import Reply
+from paramedic.kinds.log_parts import LIMIT, LogParts, LogPosition
 from paramedic.kinds.repository import RepositoryAccess
 from paramedic.kinds.transport import KEPT, Command, Connection, Ended, Folder, Processes, TcpPort, UnixSocket
 from paramedic.machine.clock import boottime
@@ -149,6 +150,10 @@ class Kubernetes:
         return self._no("folders")
 
     def tail(self, path: str, max_bytes: int = 16_384, max_lines: int = 100) -> str:  # noqa: ARG002
+        """Raises PermanentError."""
+        return self._no("log files")
+
+    def log(self, path: str, deadline: float, *, after: LogPosition | None = None, limit: int = LIMIT) -> LogParts:  # noqa: ARG002
         """Raises PermanentError."""
         return self._no("log files")
 

@@ -5,8 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
+from paramedic.kinds.log_parts import LIMIT, LogParts, LogPosition
 from paramedic.kinds.transport import KEPT, Connection, Ended, Folder, TcpPort, UnixSocket
-from paramedic.transports import local_connection, local_file, local_folder, local_process, postgresql, tls_connection
+from paramedic.transports import (
+    local_connection,
+    local_file,
+    local_folder,
+    local_log,
+    local_process,
+    postgresql,
+    tls_connection,
+)
 from paramedic.transports.local_command import LocalCommand, located
 
 
@@ -80,6 +89,10 @@ class Local:
     def tail(self, path: str, max_bytes: int = 16_384, max_lines: int = 100) -> str:
         """The end of a log."""
         return local_file.tail(path, max_bytes, max_lines)
+
+    def log(self, path: str, deadline: float, *, after: LogPosition | None = None, limit: int = LIMIT) -> LogParts:  # noqa: ARG002 - the interface's: a disk is not waited for otherwise
+        """What is new in a log."""
+        return local_log.parts(path, after, limit)
 
     def read(self, path: str, limit: int = 65_536) -> bytes:
         """A whole file."""

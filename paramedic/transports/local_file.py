@@ -22,7 +22,7 @@ def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str
     Holes of NULs, which a truncation under the writer or a crash leaves, are not counted as text.
     Raises TemporaryError if it is not there (it may be in rotation), PermanentError if it is not a regular file or unreadable.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         start = max(_end_of_text(file, _regular(path, os.fstat(file))) - max_bytes, 0)
         data = os.pread(file, max_bytes, start)
         if not data and start:  # truncated since we asked for its size
@@ -40,7 +40,7 @@ def last_lines(data: bytes, count: int, *, offset: int, head: bytes) -> str:
 
 def read(path: str | Path, limit: int) -> bytes:
     """A regular file of at most `limit` bytes. Raises as `tail` does, PermanentError where it is larger."""
-    with _opened(path) as file:
+    with opened(path) as file:
         data = os.pread(file, limit + 1, 0)
     if len(data) > limit:
         raise PermanentError(f"{path} has more than {limit:,} B")
@@ -71,7 +71,7 @@ def replace(path: str | Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[int]:
+def opened(path: str | Path) -> Iterator[int]:
     """The regular file, open to read. Raises as `tail` does."""
     try:
         _regular(path, Path(path).stat())  # before it is opened: opening some devices does something

@@ -7,11 +7,21 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from paramedic.errors import PermanentError
+from paramedic.kinds.log_parts import LIMIT, LogParts, LogPosition
 from paramedic.kinds.transport import KEPT, Connection, Ended, Folder, Mark, TcpPort, UnixSocket
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.host import Host
-from paramedic.transports import postgresql, ssh_file, ssh_folder, ssh_mark, ssh_run, ssh_stream, tls_connection
+from paramedic.transports import (
+    postgresql,
+    ssh_file,
+    ssh_folder,
+    ssh_log,
+    ssh_mark,
+    ssh_run,
+    ssh_stream,
+    tls_connection,
+)
 from paramedic.transports.ssh_command import Change, SshCommand
 from paramedic.transports.ssh_connection import connection
 from paramedic.transports.ssh_process import SshProcesses
@@ -101,6 +111,10 @@ class Ssh:
     def tail(self, path: str, max_bytes: int = 16_384, max_lines: int = 100) -> str:
         """The end of a log."""
         return ssh_file.tail(self._connection, path, max_bytes, max_lines)
+
+    def log(self, path: str, deadline: float, *, after: LogPosition | None = None, limit: int = LIMIT) -> LogParts:
+        """What is new in a log."""
+        return ssh_log.parts(self._connection, path, after, deadline, limit)
 
     def read(self, path: str, limit: int = 65_536) -> bytes:
         """A whole file."""

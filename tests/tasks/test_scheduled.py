@@ -20,6 +20,7 @@ from paramedic.machine.clock import boottime, utc_now
 from paramedic.sampling import sampler
 from paramedic.settings import Settings
 from paramedic.store import Store, check_states, checks, inbox, leases, mass_failure
+from paramedic.store.wakeups import TRIAGE, subscribe
 from tasks import check, run_cache
 from tasks import scheduled as module
 from tasks.scheduled import Period, Round, scheduled
@@ -278,9 +279,12 @@ def test_a_service_that_hangs_becomes_an_alert_in_the_inbox(
     measured: Callable[..., Any], store: Store, service: Service
 ) -> None:
     service.hang()
+    woken = subscribe(store, TRIAGE)
     state = measured()
     assert state.name == "Done"
     assert state.message.endswith("samples of 1 checks")
+    assert woken.wait(0) == [{"critical": True}], "triage does not wait for its next poll"
+    woken.close()
     assert alert_names(store) == ["tracking-api-hangs error_rate"]
     with store.read() as tx:
         (check,) = check_states.listed(tx)

@@ -85,10 +85,7 @@ def make_app(
     bodies = Bodies(deployments.BODY_LIMIT, body_timeout)
     _add_deployments(app, DeploymentEndpoint(senders, store, readiness, bodies, settings.sender_services))
     app.add_api_route(identity.PATH, ProofEndpoint(settings).prove, methods=["GET"], include_in_schema=False)
-    health = HealthEndpoint(senders, store, readiness)
-    app.add_api_route("/healthz", health.healthz, methods=["GET"])
-    app.add_api_route("/readyz", health.readyz, methods=["GET"])
-    app.add_api_route("/metrics", health.metrics, methods=["GET"])
+    _add_health(app, HealthEndpoint(senders, store, readiness))
     forms = Forms(settings)
     links = AcknowledgementEndpoint(settings, store, forms)
     app.add_api_route("/ack/{token}", links.show, methods=["GET"], include_in_schema=False)
@@ -114,6 +111,17 @@ def _add_sources(app: FastAPI, intake: AlertIntake) -> dict[str, Endpoint]:
             openapi_extra=_body(source.BODY, source.EXAMPLE),
         )
     return receiving
+
+
+def _add_health(app: FastAPI, health: HealthEndpoint) -> None:
+    why = {"text/plain": {"schema": {"type": "string"}}}
+    routes: list[tuple[str, Callable[..., Any], dict[int | str, dict[str, Any]]]] = [
+        ("/healthz", health.healthz, {}),
+        ("/readyz", health.readyz, {503: {"description": "Not now, and why.", "content": why}}),
+        ("/metrics", health.metrics, {401: _RESPONSES[401]}),
+    ]
+    for path, answers, responses in routes:
+        app.add_api_route(path, answers, methods=["GET"], response_class=PlainTextResponse, responses=responses)
 
 
 def _add_deployments(app: FastAPI, telling: DeploymentEndpoint) -> None:

@@ -1,5 +1,6 @@
 """What do our own measurements say?"""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from paramedic.alerts.alert import Severity
@@ -8,7 +9,7 @@ from paramedic.machine.clock import boottime, utc_now
 from paramedic.sampling import one_sample
 from paramedic.sampling.round_log import RoundLog
 from paramedic.sampling.sampler import ControlProbes, Sampling, Seen
-from paramedic.store import StoreUnavailable, checks, heartbeats, incidents, mass_failure
+from paramedic.store import StoreUnavailable, checks, heartbeats, incidents, mass_failure, quiet_samples
 from paramedic.store.wakeups import TRIAGE, notify
 from paramedic.text.yaml_document import BadDocument
 from tasks import run_cache
@@ -81,16 +82,17 @@ def _measure(this: Round, placed: list[CheckAtTarget], round_log: RoundLog) -> i
     samples_taken = 0
     looked_at = boottime()
 
-    def record_and_count(placed_check: CheckAtTarget, seen: Seen) -> None:
+    def record_and_count(some: Sequence[tuple[CheckAtTarget, Seen]]) -> None:
         nonlocal samples_taken
-        samples_taken += 1
-        try:
-            recorded = _record(this, placed_check, seen)
-            round_log.see(placed_check, recorded)
-        except StoreUnavailable as error:  # one sample is lost: to whoever reads on, a gap
-            round_log.lose(placed_check, str(error))
-        else:
-            _wake_triage(this, recorded)
+        samples_taken += len(some)
+        for (placed_check, seen), kept in zip(some, _record_quiet(this, some), strict=True):
+            try:
+                recorded = kept or _record(this, placed_check, seen)
+                round_log.see(placed_check, recorded)
+            except StoreUnavailable as error:  # one sample is lost: to whoever reads on, a gap
+                round_log.lose(placed_check, str(error))
+            else:
+                _wake_triage(this, recorded)
 
     def go_on() -> None:
         nonlocal looked_at
@@ -100,7 +102,21 @@ def _measure(this: Round, placed: list[CheckAtTarget], round_log: RoundLog) -> i
             if _edited(this, placed):
                 raise _Edited(samples_taken)
 
-    return Sampling(look, record_and_count, go_on=go_on).run(ages, until=this.ends_at)
+    sampling = Sampling(look, record_and_count, go_on=go_on, most=quiet_samples.MOST)
+    return sampling.run(ages, until=this.ends_at)
+
+
+def _record_quiet(this: Round, some: Sequence[tuple[CheckAtTarget, Seen]]) -> list[checks.Recorded | None]:
+    """Record, where there are several, those after which all is as it was; None of each that has to be recorded by itself."""
+    alone: list[checks.Recorded | None] = [None] * len(some)
+    if len(some) == 1 or any(seen.blind for _, seen in some):
+        return alone
+    try:
+        with this.store.write() as tx:
+            this.still_ours(tx)
+            return quiet_samples.record_quiet(tx, [(placed, seen.sample) for placed, seen in some])
+    except StoreUnavailable:
+        return alone
 
 
 def _record(this: Round, placed: CheckAtTarget, seen: Seen) -> checks.Recorded:

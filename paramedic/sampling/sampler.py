@@ -1,10 +1,12 @@
 """The sampler: takes many checks' samples in parallel, each in its own thread, so that a slow one delays no other."""
 
+import heapq
 import queue
 import random
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from paramedic.checks.check import CheckAtTarget, Sample
@@ -54,30 +56,36 @@ class ControlProbes:
             return self.blind
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, order=True)
 class _Lane:
-    """The schedule of one check at one target."""
+    """The schedule of one check at one target; the one that is due first is the least."""
 
-    placed: CheckAtTarget
     due: float
-    begun_at: float | None = None  # of a look that has not come back
-    given_up: bool = False  # that look: what it brings, should it come back, is too old to say anything
+    placed: CheckAtTarget = field(compare=False)
+    begun_at: float | None = field(default=None, compare=False)  # of a look that has not come back
+    #: That look: what it brings, should it come back, is too old to say anything.
+    given_up: bool = field(default=False, compare=False)
 
 
 class Sampling:
-    """Samples each check when it is due, and records the samples one after the other in the caller's thread."""
+    """Samples each check when it is due, and records the samples in the caller's thread, as many at once as are there."""
 
     def __init__(
         self,
         look: Callable[[CheckAtTarget], Seen],
-        record: Callable[[CheckAtTarget, Seen], None],
+        record: Callable[[Sequence[tuple[CheckAtTarget, Seen]]], None],
         *,
         go_on: Callable[[], None],
+        most: int = 1,
     ) -> None:
-        """`look` is called in threads; `record` and `go_on`, whose exceptions end the sampling, are not."""
+        """`look` is called in threads; `record` and `go_on`, whose exceptions end the sampling, are not.
+
+        `record` is given what was seen, in the order in which it came, `most` at once at most.
+        """
         self._look = look
         self._record = record
         self._go_on = go_on
+        self._most = most
         self._seen: queue.SimpleQueue[tuple[_Lane, Seen]] = queue.SimpleQueue()
         self._count = 0
 
@@ -89,13 +97,15 @@ class Sampling:
         saw nothing, and its thread is waited for no longer.
         """
         now = boottime()
-        lanes = [_Lane(check, now + _first_wait(check, ago)) for check, ago in placed]
-        while lanes and (now := boottime()) < until:
+        lanes = [_Lane(now + _first_wait(check, ago), check) for check, ago in placed]
+        waiting = [*lanes]
+        heapq.heapify(waiting)
+        while waiting and (now := boottime()) < until:
             self._go_on()
-            for lane in lanes:
-                if lane.due <= now:
-                    self._begin(lane, now)
-            self._take(min(until, now + _LOOK_SECONDS, *(lane.due for lane in lanes)) - boottime())
+            while waiting[0].due <= now:
+                self._begin(waiting[0], now)
+                heapq.heapreplace(waiting, waiting[0])
+            self._take(min(until, now + _LOOK_SECONDS, waiting[0].due) - boottime())
         self._wait_for_the_last(lanes)
         return self._count
 
@@ -111,7 +121,7 @@ class Sampling:
             lane.given_up = True
             stuck = spoken(timedelta(seconds=now - lane.begun_at))
             sample = Sample(utc_now(), None, f"a look that began {stuck} ago has not come back")
-            self._hand_over(lane, Seen(sample, blind=False))
+            self._hand_over([(lane, Seen(sample, blind=False))])
             return
         lane.begun_at = now
         threading.Thread(target=self._work, args=(lane,), name=lane.placed.name, daemon=True).start()
@@ -121,17 +131,20 @@ class Sampling:
 
     def _take(self, seconds: float) -> None:
         """The finished samples; waits for the first at most `seconds`."""
-        try:
-            lane, seen = self._seen.get(timeout=max(0.0, seconds))
-        except queue.Empty:
-            return
-        too_old, lane.begun_at, lane.given_up = lane.given_up, None, False
-        if not too_old:
-            self._hand_over(lane, seen)
+        finished = []
+        with suppress(queue.Empty):
+            finished.append(self._seen.get(timeout=max(0.0, seconds)))
+            while len(finished) < self._most:
+                finished.append(self._seen.get_nowait())
+        fresh = [(lane, seen) for lane, seen in finished if not lane.given_up]
+        for lane, _ in finished:
+            lane.begun_at, lane.given_up = None, False
+        if fresh:
+            self._hand_over(fresh)
 
-    def _hand_over(self, lane: _Lane, seen: Seen) -> None:
-        self._record(lane.placed, seen)
-        self._count += 1
+    def _hand_over(self, finished: Sequence[tuple[_Lane, Seen]]) -> None:
+        self._record([(lane.placed, seen) for lane, seen in finished])
+        self._count += len(finished)
 
     def _wait_for_the_last(self, lanes: Sequence[_Lane]) -> None:
         """Wait for the looks that have begun, no longer than their time-outs."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, true, update
@@ -10,10 +10,11 @@ from sqlalchemy import ColumnElement, Row, delete, insert, select, true, update
 from paramedic.alerts.alert import Alert
 from paramedic.checks.chart import Point
 from paramedic.checks.check import SOURCE, CheckAtTarget, Sample
-from paramedic.checks.threshold import CheckState, Level, Threshold, after, begin
+from paramedic.checks.threshold import CheckState, Threshold, begin
 from paramedic.machine.clock import spoken
 from paramedic.store import Tx, check_states, check_subjects, inbox, incidents, mass_failure
 from paramedic.store.check_alerts import due
+from paramedic.store.check_judgement import Known, Step, gap, judged
 from paramedic.store.check_states import State, state_of
 from paramedic.store.check_subjects import SubjectStep
 from paramedic.store.messages import queue_internal_alert
@@ -106,7 +107,7 @@ def sampled_at(tx: Tx, placed: CheckAtTarget) -> datetime | None:
 
 def expect(tx: Tx, placed: CheckAtTarget) -> None:
     """Expect samples of the check from now on: without them its states go stale, and the watchdog pages a person."""
-    stale_at = tx.now + _gap(placed)
+    stale_at = tx.now + gap(placed)
     for threshold in placed.check.thresholds:
         if _row(tx, placed, threshold.metric) is None:
             first = begin(tx.now)
@@ -146,29 +147,12 @@ def retire(tx: Tx, placed: Sequence[CheckAtTarget]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """The effect of one more sample on one metric."""
-
-    threshold: Threshold
-    value: float | None
-    row: Row[Any] | None
-    before: CheckState
-    now: CheckState
-
-    @property
-    def is_change(self) -> bool:
-        """Whether its state changed in a way that the trail or the mass-failure count depends on."""
-        seen, saw = self.now.unknown_since is None, self.before.unknown_since is None
-        return self.now.known is not self.before.known or seen is not saw
-
-
-@dataclass(frozen=True, slots=True)
 class _Judged:
     """One more sample, and its effect on each metric."""
 
     sample: Sample
     values: Mapping[str, float] | None
-    steps: Sequence[_Step]
+    steps: Sequence[Step]
     subjects: Sequence[SubjectStep]
 
     @property
@@ -177,7 +161,7 @@ class _Judged:
         return any(step.is_change for step in self.all)
 
     @property
-    def all(self) -> list[_Step | SubjectStep]:
+    def all(self) -> list[Step | SubjectStep]:
         """The effect on each metric, and on each subject."""
         return [*self.steps, *self.subjects]
 
@@ -187,48 +171,22 @@ def _judged(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> _Jud
     check = placed.check
     ended_at = incidents.last_ended_at(tx, placed.target.id)
     earlier = recent(tx, placed, since=tx.now - check.window, ended_at=ended_at) if check.looks_back() else []
-    metrics = check.metrics([*earlier, seen], filled=True)
-    values = None if seen.values is None else {**seen.values, **metrics}
-    steps = []
-    for threshold in check.thresholds:
-        row = _row(tx, placed, threshold.metric)
-        before = begin(tx.now) if row is None else state_of(row).standing
-        if ended_at is not None and before.sampled_at <= ended_at:
-            before = begin(ended_at)
-        value = counted = metrics.get(threshold.metric)
-        if value is not None and check.by(threshold.metric) is not None:
-            counted = (
-                0.0  # the states of its subjects say which of them is ill: of all together it says whether it is seen
-            )
-        steps.append(_Step(threshold, value, row, before, after(threshold, before, tx.now, counted, gap=_gap(placed))))
-    subjects, beyond = check_subjects.judged(tx, placed, seen, ended_at=ended_at, gap=_gap(placed))
+    rows = {name: row for name in (bounds.metric for bounds in check.thresholds) if (row := _row(tx, placed, name))}
+    found = judged(placed, seen, Known(ended_at, earlier, rows))
+    subjects, beyond = check_subjects.judged(tx, placed, seen, ended_at=ended_at, gap=gap(placed))
     if beyond:
         more = f"{beyond} more are past their bound, and {check_subjects.KEPT} are worked on at once"
         seen = replace(seen, why=f"{seen.why}; {more}")
-    return _Judged(seen, values, steps, subjects)
+    return _Judged(seen, found.values, found.steps, subjects)
 
 
 def _write(tx: Tx, placed: CheckAtTarget, found: _Judged) -> None:
     seen = found.sample
     each = check_subjects.kept_of(seen, found.subjects)
     tx.conn.execute(insert(samples).values(**_key(placed), at=tx.now, values=found.values, each=each, why=seen.why))
-    _trim(tx, placed)
+    trim(tx, placed)
     for step in found.steps:
-        over = step.now.over or {}
-        stands: dict[str, Any] = {
-            "service": placed.target.service,
-            "known": step.now.known,
-            "since": step.now.since,
-            "sampled_at": step.now.sampled_at,
-            "unknown_since": step.now.unknown_since,
-            "warning_since": over.get(Level.WARNING),
-            "critical_since": over.get(Level.CRITICAL),
-            "why": seen.why,
-            "stale_at": tx.now + _gap(placed),
-        }
-        if step.value is not None:
-            stands["value"] = step.value
-        metric = step.threshold.metric
+        metric, stands = step.threshold.metric, step.columns(placed, tx.now, seen.why)
         if step.row is None:
             tx.conn.execute(insert(states).values(**_key(placed), metric=metric, **stands))
         else:
@@ -250,7 +208,7 @@ def _reported(tx: Tx, placed: CheckAtTarget, found: _Judged, *, held_back: str |
     )
 
 
-def _append_to_trail(tx: Tx, placed: CheckAtTarget, step: _Step | SubjectStep) -> None:
+def _append_to_trail(tx: Tx, placed: CheckAtTarget, step: Step | SubjectStep) -> None:
     threshold = step.threshold
     append(
         tx,
@@ -295,16 +253,12 @@ def _report_unknown(tx: Tx, placed: CheckAtTarget, state: State) -> None:
         )
 
 
-def _gap(placed: CheckAtTarget) -> timedelta:
-    """The time without a sample after which the state is unknown."""
-    return max(placed.check.unknown_after, 3 * placed.check.every)
-
-
 def _value_in_words(threshold: Threshold, value: float | None) -> str:
     return f"{threshold.metric} is {'unknown' if value is None else threshold.unit.spoken(value)}"
 
 
-def _trim(tx: Tx, placed: CheckAtTarget) -> None:
+def trim(tx: Tx, placed: CheckAtTarget) -> None:
+    """Delete all but the newest KEEP samples of the check."""
     newest = select(samples.c.at).where(*_of(samples, placed)).order_by(samples.c.at.desc())
     oldest_kept = newest.offset(KEEP - 1).limit(1).scalar_subquery()
     tx.conn.execute(delete(samples).where(*_of(samples, placed), samples.c.at < oldest_kept))

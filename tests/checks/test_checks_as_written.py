@@ -130,11 +130,11 @@ def sampled(asked: Heard, at: At, placed: CheckAtTarget) -> None:
     sampling = sampler.Sampling(
         lambda _: sampler.Seen(Sample(Clock().time, None, ""), blind=False), lambda *_: None, go_on=lambda: None
     )
-    lane = sampler._Lane(placed, due=0.0, begun_at=0.0, given_up=False)
+    lane = sampler._Lane(0.0, placed, begun_at=0.0)
     sampling._begin(lane, 10 * DAY.total_seconds())
     every = timedelta(seconds=round(lane.due - 10 * DAY.total_seconds(), 6))
     asked.note((*at, "every"), every)
-    overdue = sampler._Lane(placed, due=0.0, begun_at=100.0)
+    overdue = sampler._Lane(0.0, placed, begun_at=100.0)
     sampling._begin(overdue, 100.0)
     asked.note((*at, "timeout"), timedelta(seconds=round(overdue.due - 101.0, 6)))
 

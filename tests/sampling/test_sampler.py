@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -27,10 +27,12 @@ class Desk:
         self.seen: list[tuple[str, Seen]] = []
         self._enough = enough
         self.threads: set[int] = set()
+        self.together: list[int] = []
 
-    def record(self, at_target: CheckAtTarget, seen: Seen) -> None:
+    def record(self, some: Sequence[tuple[CheckAtTarget, Seen]]) -> None:
         self.threads.add(threading.get_ident())
-        self.seen.append((at_target.check.name, seen))
+        self.seen += [(at_target.check.name, seen) for at_target, seen in some]
+        self.together.append(len(some))
 
     def go_on(self) -> None:
         count = Counter(name for name, _ in self.seen)
@@ -83,8 +85,8 @@ def test_what_a_look_brings_after_it_was_given_up_says_nothing(gate: threading.E
         return GOOD
 
     class Opening(Desk):
-        def record(self, at_target: CheckAtTarget, seen: Seen) -> None:
-            super().record(at_target, seen)
+        def record(self, some: Sequence[tuple[CheckAtTarget, Seen]]) -> None:
+            super().record(some)
             gate.set()
 
     desk = Opening({"one": 3})
@@ -148,3 +150,28 @@ def test_one_look_of_the_eyes_serves_everybody_who_began_before_it() -> None:
     moment = boottime()
     assert [control_probes.blind_since(moment) for _ in range(5)] == [False] * 5
     assert asked == ["a"]
+
+
+def test_what_several_looks_have_seen_is_recorded_together_and_no_more_than_asked_for(gate: threading.Event) -> None:
+    looking = threading.Barrier(7)  # six looks, and who lets them go on
+
+    def look(_: CheckAtTarget) -> Seen:
+        looking.wait(60)
+        gate.wait(60)
+        return GOOD
+
+    class Late(Desk):
+        def go_on(self) -> None:
+            if self.together == [] and looking.n_waiting == 6:
+                looking.wait(60)
+                gate.set()
+                while sampling._seen.qsize() < 6:
+                    threading.Event().wait(0.001)
+            super().go_on()
+
+    desk = Late({f"c{number}": 1 for number in range(6)})
+    sampling = Sampling(look, desk.record, go_on=desk.go_on, most=4)
+    lanes = [(placed(f"c{number}", every="1s"), timedelta(hours=1)) for number in range(6)]
+    with pytest.raises(StopIteration):
+        sampling.run(lanes, until=boottime() + 60)
+    assert desk.together == [4, 2]

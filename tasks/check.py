@@ -85,14 +85,7 @@ def _measure(this: Round, placed: list[CheckAtTarget], round_log: RoundLog) -> i
     def record_and_count(some: Sequence[tuple[CheckAtTarget, Seen]]) -> None:
         nonlocal samples_taken
         samples_taken += len(some)
-        for (placed_check, seen), kept in zip(some, _record_quiet(this, some), strict=True):
-            try:
-                recorded = kept or _record(this, placed_check, seen)
-                round_log.see(placed_check, recorded)
-            except StoreUnavailable as error:  # one sample is lost: to whoever reads on, a gap
-                round_log.lose(placed_check, str(error))
-            else:
-                _wake_triage(this, recorded)
+        _record_all(this, some, round_log)
 
     def go_on() -> None:
         nonlocal looked_at
@@ -104,6 +97,18 @@ def _measure(this: Round, placed: list[CheckAtTarget], round_log: RoundLog) -> i
 
     sampling = Sampling(look, record_and_count, go_on=go_on, most=quiet_samples.MOST)
     return sampling.run(ages, until=this.ends_at)
+
+
+def _record_all(this: Round, some: Sequence[tuple[CheckAtTarget, Seen]], round_log: RoundLog) -> None:
+    """Record them, and say what has changed. Raises GivenUp where another run has the round."""
+    for (placed, seen), kept in zip(some, _record_quiet(this, some), strict=True):
+        try:
+            recorded = kept or _record(this, placed, seen)
+            round_log.see(placed, recorded)
+        except StoreUnavailable as error:  # one sample is lost: to whoever reads on, a gap
+            round_log.lose(placed, str(error))
+        else:
+            _wake_triage(this, recorded)
 
 
 def _record_quiet(this: Round, some: Sequence[tuple[CheckAtTarget, Seen]]) -> list[checks.Recorded | None]:

@@ -10,6 +10,7 @@ from paramedic.incidents.incident import State
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.breaker import Changed, Unhelpful
+from paramedic.remediation.dependency import Down
 from paramedic.remediation.guardrail import (
     OUT_OF_HOURS,
     AtOnce,
@@ -63,6 +64,7 @@ OURS = Holding(1, 1, is_ours=True, lease_until=NOW + timedelta(seconds=10))
 SEEN: dict[str, Any] = {
     "kill switch": (),
     "maintenance": None,
+    "dependency": None,
     "incident": State.WORKING,
     "claim": OURS,
     "open act": None,
@@ -185,6 +187,11 @@ NO: list[tuple[str, Tried, str]] = [
         "maintenance",
         seen("maintenance", Window(3, "api", None, NOW, NOW + HOUR, "ada", "a new disk")),
         "service api is in maintenance until 2026-01-31T10:30:00.000000Z, by ada: a new disk",
+    ),
+    (
+        "dependency",
+        seen("dependency", Down("db", 3, NOW - HOUR)),
+        "db is down (INC-3, since 2026-01-31T08:30:00.000000Z), and api depends on it",
     ),
     *(("incident", seen("incident", state), str(state)) for state in State if state is not State.WORKING),
     ("claim", seen("claim", replace(OURS, current_attempt=2)), "attempt 1 was given up; attempt 2"),

@@ -259,12 +259,14 @@ SUBJECTS: Mapping[str, st.SearchStrategy[str]] = {
     "https://…": st.just(f"https://{_HOST}/ready"),
     "tcp://HOST:PORT": _addresses("tcp"),
     "tls://HOST:PORT": _addresses("tls"),
-    **{name: st.just(name) for name in ("prometheus", "datadog", "newrelic")},
+    **{name: st.just(name) for name in ("prometheus", "datadog", "newrelic", "rabbitmq", "redis")},
+    "redis://HOST:PORT": _addresses("redis"),
+    "rediss://HOST:PORT": _addresses("rediss"),
 }
 
 
 #: Of these a check that may have it has it.
-NEEDED = ("query",)
+NEEDED = ("query", "queue")
 
 _VALUES: Mapping[Unit, Callable[[str | None], st.SearchStrategy[Said]]] = {
     Unit.SECONDS: lambda most: spans(timedelta(seconds=2), {"5m": 5 * MINUTE}.get(most or "", 30 * DAY)).map(

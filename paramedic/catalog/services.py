@@ -10,15 +10,17 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-from paramedic.catalog import target_kinds
+from paramedic.catalog import dependencies, target_kinds
+from paramedic.catalog.dependencies import Fault
 from paramedic.catalog.hosts import HostName, ListedHost, Spelling, made_of
 from paramedic.incidents.tier import Tier
+from paramedic.remediation.dependency import Needed
 from paramedic.remediation.host import Host
 from paramedic.remediation.service import UNLISTED, ServiceFacts
 from paramedic.remediation.target import Command, Target
 from paramedic.text.address import fit_url
 from paramedic.text.arguments import Arguments
-from paramedic.text.model_words import At, LateShape
+from paramedic.text.model_words import LateShape
 from paramedic.text.nearest import nearest
 from paramedic.text.template import as_it_is
 from paramedic.text.units import duration
@@ -137,6 +139,11 @@ class _Service(BaseModel):
     customers: Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")] | None = Field(
         default=None, description="what customers notice when it is down, in a sentence: every page says it"
     )
+    depends_on: list[_Name] = Field(
+        default=[],
+        max_length=100,
+        description="the services without which it cannot work: while one of them is down, nothing is changed for it",
+    )
     targets: list[_Listed] = Field(min_length=1, description="everything that may be acted on, each once")
 
 
@@ -161,6 +168,7 @@ class Services:
     spellings: dict[str, str] = field(default_factory=dict)  # what alerts call a host -> the host
     facts: dict[str, ServiceFacts] = field(default_factory=dict)  # of each listed service
     hosts: dict[str, Host] = field(default_factory=dict)  # those of `hosts`, by name
+    needs: dict[str, tuple[Needed, ...]] = field(default_factory=dict)  # what services with `depends_on` depend on
 
     def by_id(self, target: str) -> Target | None:
         """The target with this canonical id."""
@@ -201,19 +209,17 @@ def parse_services(text: str, file: str) -> Services:
         faults = [
             *_hosts_added(found, draft.value, written),
             *_services_added(found, draft.value, written),
+            *dependencies.faults(found.facts, draft.keys("services")),
         ]
         problems += [draft.problem(at, f"{draft.name(at)}: {what}", allowed) for at, what, allowed in faults]
     if problems or draft.value is None:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.line, problem.column)))
     _overlap(found)
+    found.needs.update(dependencies.needs(found.facts, found))
     return found
 
 
-#: What is wrong with a part of the file: its path, in words, and what is allowed.
-_Fault = tuple[At, str, str]
-
-
-def _hosts_added(found: Services, file: _File, written: list[str]) -> Iterator[_Fault]:
+def _hosts_added(found: Services, file: _File, written: list[str]) -> Iterator[Fault]:
     """Add the hosts to what is found; what is wrong with them beside each other. `written`: also those that cannot be read."""
     made, faults = made_of(file.hosts, written)
     found.hosts.update(made)
@@ -225,12 +231,13 @@ def _hosts_added(found: Services, file: _File, written: list[str]) -> Iterator[_
                 yield ("hosts", name, "also", number), f"{spelling} means two hosts", "a spelling means one host"
 
 
-def _services_added(found: Services, file: _File, written: list[str]) -> Iterator[_Fault]:
+def _services_added(found: Services, file: _File, written: list[str]) -> Iterator[Fault]:
     for service, listing in file.services.items():
         found.facts[service] = ServiceFacts(
             owner=listing.owner,
             tier=Tier(listing.tier),
             customers=listing.customers,
+            depends_on=tuple(listing.depends_on),
         )
         for number, listed in enumerate(listing.targets):
             at = ("services", service, "targets", number)
@@ -249,7 +256,7 @@ def _overlap(found: Services) -> None:
         found.targets[target] = replace(found.targets[target], overlapping=tuple(sorted(others)))
 
 
-def _added(found: Services, service: str, listed: _Listed, written: list[str]) -> Iterator[_Fault]:
+def _added(found: Services, service: str, listed: _Listed, written: list[str]) -> Iterator[Fault]:
     """Add a target to those found; what is wrong with it beside them: the key, in words, and what is allowed."""
     words = cast("_ListedWords", listed)
     try:
@@ -274,7 +281,7 @@ def _added(found: Services, service: str, listed: _Listed, written: list[str]) -
             yield ("also", number), f"{spelling} means two hosts", "a spelling means one host"
 
 
-def _misplaced(target: Target) -> Iterator[_Fault]:
+def _misplaced(target: Target) -> Iterator[Fault]:
     """Where its kind or a key of it cannot be on its host: a workload needs a cluster, a program a machine."""
     needs = target_kinds.reached_by(target.kind)
     found = "machine" if target.machine is None else target.machine.reached_by

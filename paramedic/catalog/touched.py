@@ -1,6 +1,7 @@
 """Which services a change touches, and what their runbooks ask: read from the library."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from paramedic.catalog import target_kinds
 from paramedic.catalog.library import Library
@@ -25,12 +26,13 @@ def touched_by(target: Target, library: Library) -> tuple[Touched, ...]:
         if other.service in taken and other.id not in taken[other.service]:
             others[other.service][other.id] = other.overlapping
     of_parts = {part.service for part in parts}
-    return tuple(
+    found = [
         _with_limits(service, tuple(ids), others[service], library)
         if service in of_parts
         else Touched(service, tuple(ids), others[service])
         for service, ids in taken.items()
-    )
+    ]
+    return (replace(found[0], needs=library.services.needs.get(target.service, ())), *found[1:])
 
 
 def _with_limits(service: str, taken: tuple[str, ...], others: dict[str, tuple[str, ...]], library: Library) -> Touched:

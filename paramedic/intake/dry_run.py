@@ -11,8 +11,9 @@ from paramedic.catalog.services import Services
 from paramedic.catalog.touched import touched_by
 from paramedic.checks.check import SOURCE
 from paramedic.intake.routing import place
+from paramedic.remediation.dependency import Down
 from paramedic.remediation.target import Target
-from paramedic.store import Store, incidents, intents
+from paramedic.store import Store, dependencies, incidents, intents
 
 #: The verb that verifies.
 VERIFIES = "stays_healthy"
@@ -64,6 +65,9 @@ def rehearse(
     if store is not None and (live := _live(store, runbook.service, target.id)):
         lines.append(f"it would join {live}, which is open for its service and target; nothing else would begin")
         return Rehearsal(alert.name, wanted=True, target=target.id, acts=False, lines=tuple(lines))
+    if store is not None and (down := _down(store, library.services, runbook.service)):
+        lines.append(f"it would wait: {down.words}, and {runbook.service} depends on it; nothing else would begin")
+        return Rehearsal(alert.name, wanted=True, target=target.id, acts=False, lines=tuple(lines))
     lines += _shipped(runbook) if own is None else _own(runbook, own)
     refusal = _foreseen(store, runbook, target, library, alert.severity) if store is not None else _by_mode(runbook)
     lines.append(
@@ -107,6 +111,11 @@ def _live(store: Store, service: str, target: str) -> str | None:
     with store.read() as tx:
         found = incidents.live(tx, service, target)
     return found.id if found is not None else None
+
+
+def _down(store: Store, services: Services, service: str) -> Down | None:
+    with store.read() as tx:
+        return dependencies.down(tx, services.needs.get(service, ()))
 
 
 def _foreseen(

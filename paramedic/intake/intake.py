@@ -5,41 +5,34 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from paramedic.alerts.alert import Alert
 from paramedic.alerts.last_word import LastWord
 from paramedic.catalog.library import Library
-from paramedic.catalog.runbook import Runbook
 from paramedic.incidents.incident import Incident
-from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.intake import routing, triage
+from paramedic.intake import consequence, routing, triage
+from paramedic.intake.consequence import Decided
 from paramedic.intake.routing import Place
 from paramedic.intake.triage import Known, Verdict
 from paramedic.machine.kill_points import kill_point
-from paramedic.remediation.service import ServiceFacts
 from paramedic.store import (
     Store,
     StoreUnavailable,
     Tx,
+    dependencies,
     fingerprints,
     inbox,
     incident_alerts,
     incidents,
-    joining,
-    lifecycle,
     maintenance,
     messages,
 )
 from paramedic.store.inbox import Receipt
-from paramedic.store.runbook_versions import Plan
 from paramedic.text.yaml_document import BadDocument
 
 log = logging.getLogger(__name__)
-
-#: An alert that no runbook wants is escalated by this policy.
-DEFAULT_POLICY = "default"
 
 #: How long one transaction of decisions lasts, how many it makes at most, and how long others have the store after it.
 _LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.02, 100, 0.01
@@ -212,33 +205,29 @@ class Intake:
         """Decide on a receipt that still waits; returns the target where an incident opened, if one did."""
         alert = triage.bounded(receipt.alert, receipt.received_at)
         at, live = routing.placed(tx, alert, library, self._sender_services.get(receipt.sender))
-        known = self._known(tx, alert, at, live)
+        known = self._known(tx, receipt, alert, at, live, library)
         alert = triage.begun_again(alert, known.last, receipt.received_at)
         decision = triage.decide(alert, known)
         other = live is not None and at.runbook is not None and at.runbook.name != live.runbook
         if other or decision.verdict is Verdict.OPEN:
             decision = replace(decision, reason=f"{at.why}; {decision.reason}")
-        number = live.number if live else None
-        hold = decision.until if decision.verdict is Verdict.HOLD else None
-        if decision.verdict is Verdict.OPEN:
-            number = _open(tx, alert, at, decision.reason, library.services.about(at.service))
-        elif decision.verdict is Verdict.REOPEN and known.cured is not None:
-            again = at.runbook is not None and at.runbook.guardrails.allows_again
-            number = lifecycle.reopen(tx, known.cured[0], alert, reason=decision.reason, again=again).number
-        elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
-            joining.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
-        elif decision.verdict is Verdict.ACKNOWLEDGE and live is not None:
-            lifecycle.acknowledge(tx, live.number, by=_at_sender(alert), reason=f"at its sender, {alert.source}")
-        elif decision.verdict is Verdict.NOTE and live is not None:
-            incidents.note(tx, live.number, by=_at_sender(alert), text=decision.reason)
+        kept = consequence.carry_out(tx, Decided(receipt, alert, at, live, known, decision), library.services)
         if decision.is_last_word and known.last != LastWord(alert.status, alert.effective_at):
             fingerprints.remember(tx, alert, heard_at=receipt.received_at)
         inbox.decided(
-            tx, receipt, verdict=decision.verdict, reason=decision.reason, incident=number, look_again_at=hold
+            tx,
+            receipt,
+            verdict=decision.verdict,
+            reason=kept.reason,
+            incident=kept.incident,
+            look_again_at=decision.until,
+            waits_for=kept.waits_for,
         )
         return at.target if decision.verdict in (Verdict.OPEN, Verdict.REOPEN) else None
 
-    def _known(self, tx: Tx, alert: Alert, at: Place, live: Incident | None) -> Known:
+    def _known(  # noqa: PLR0917 - what a decision is based on
+        self, tx: Tx, receipt: Receipt, alert: Alert, at: Place, live: Incident | None, library: Library
+    ) -> Known:
         """The input of `triage.decide`; earlier incidents are not looked up where one is live."""
         known = Known(
             now=tx.now,
@@ -257,38 +246,13 @@ class Intake:
                 tx, alert, service=at.service, target=at.target, runbook=at.runbook.name if at.runbook else None
             ),
             window=maintenance.covering(tx, service=at.service, target=at.target),
+            down=dependencies.down(tx, library.services.needs.get(at.service, ())),
+            waited=_waited(tx, receipt),
         )
 
 
-def _at_sender(alert: Alert) -> str:
-    """Who acknowledged it there: no name that oncall.yaml could have."""
-    return f"{alert.by or 'somebody'} ({alert.source})"
-
-
-def _plan(runbook: Runbook | None) -> Plan | None:
-    if runbook is None:
-        return None
-    return Plan(
-        runbook.name,
-        runbook.version,
-        runbook.text,
-        rungs=len(runbook.remedies),
-        notify=tuple(map(str, runbook.notify)),
-    )
-
-
-def _open(tx: Tx, alert: Alert, at: Place, reason: str, about: ServiceFacts) -> int:
-    plan = _plan(at.runbook)
-    incident = lifecycle.open_incident(
-        tx,
-        alert,
-        service=at.service,
-        target=at.target,
-        policy=at.runbook.policy if at.runbook else DEFAULT_POLICY,
-        reason=reason,
-        plan=plan,
-        about=about,
-    )
-    if plan is None:
-        lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, at.why), actor="triage")
-    return incident.number
+def _waited(tx: Tx, receipt: Receipt) -> tuple[int, datetime] | None:
+    """The incident that the alert waited for, and when that was over; None without one that is known to be."""
+    number = dependencies.incident_of(receipt.waits_for)
+    over_at = None if number is None else dependencies.over_at(tx, number)
+    return None if number is None or over_at is None else (number, over_at)

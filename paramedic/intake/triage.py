@@ -9,6 +9,7 @@ from paramedic.alerts.alert import Alert, Status
 from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import State, name
 from paramedic.machine.clock import iso, spoken
+from paramedic.remediation.dependency import Down
 from paramedic.remediation.maintenance import Window
 
 #: An alert with this label is Paramedic's own message on its way back; its value is the store's UUID.
@@ -22,6 +23,13 @@ CLOCK_SKEW = timedelta(minutes=5)
 LATE = timedelta(minutes=5)
 
 
+#: What waits for an incident is looked at again when that is over, and in any case after this time.
+LOOK_AGAIN = timedelta(minutes=5)
+
+#: How long what depends on a service has to recover by itself once that is up again, where its runbook's `settle` is longer.
+RECOVERY = timedelta(minutes=2)
+
+
 class Verdict(StrEnum):
     """The possible verdicts on an alert."""
 
@@ -32,12 +40,13 @@ class Verdict(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     NOTE = "note"
     HOLD = "hold"
+    WAIT = "wait"
     DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict and its reason; `until` is set for HOLD alone. `is_last_word`: the alert is recorded as the last word."""
+    """A verdict and its reason; `until`: for HOLD and WAIT alone. `is_last_word`: the alert is recorded as the last word."""
 
     verdict: Verdict
     reason: str
@@ -59,6 +68,8 @@ class Known:
     )
     reopen_within: timedelta = timedelta(minutes=30)
     window: Window | None = None  # the maintenance that the target is in
+    down: Down | None = None  # a service that its service depends on, and that is down
+    waited: tuple[int, datetime] | None = None  # the incident that it waited for, and when that was over
 
 
 def bounded(alert: Alert, received_at: datetime) -> Alert:
@@ -106,6 +117,10 @@ def is_newer(alert: Alert, last: LastWord | None) -> bool:
 def decide(alert: Alert, known: Known) -> Decision:
     """The verdict on one alert. Order is by the alert's own times, not by arrival. Notes on how it was read join the reason."""
     decision = _decide(alert, known)
+    if known.waited is not None and decision.verdict in (Verdict.OPEN, Verdict.REOPEN):
+        number, over_at = known.waited
+        waited = f"it waited for {name(number)}, which is over since {iso(over_at)}, and still fires"
+        decision = replace(decision, reason=f"{waited}; {decision.reason}")
     if not alert.notes:
         return decision
     return replace(decision, reason=f"{decision.reason}; read with changes: {'; '.join(alert.notes)}")
@@ -172,6 +187,28 @@ def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
         return Decision(
             Verdict.HOLD, f"{known.window.words}; looked at again then", known.window.ends_at, is_last_word=is_last_word
         )
+    if known.down is not None:
+        return Decision(
+            Verdict.WAIT,
+            f"its service depends on {known.down.service}, and {known.down.words}; looked at again when that is over",
+            known.now + LOOK_AGAIN,
+            is_last_word=is_last_word,
+        )
+    if known.waited is not None:
+        number, over_at = known.waited
+        until = over_at + min(RECOVERY, known.settle)
+        if known.now < until:
+            return Decision(
+                Verdict.HOLD,
+                f"{name(number)}, for which it waited, is over since {iso(over_at)}; looked at again when it had time to recover",
+                until,
+                is_last_word=is_last_word,
+            )
+    return _of_unhindered(alert, known, is_last_word=is_last_word)
+
+
+def _of_unhindered(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
+    """The decision about what fires, has no incident, and waits for nothing else."""
     if known.well_at is not None and alert.starts_at <= known.well_at:
         until = known.well_at + known.settle
         well = f"the target was verified well at {iso(known.well_at)}"

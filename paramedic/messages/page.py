@@ -26,6 +26,7 @@ _FIRST_LINES = 12  # of a checklist that come before how to take the incident
 _DESCRIPTION_LIMIT = 1_000
 _PROSE_LIMIT = 300
 _LABELS_LIMIT = 30
+_AFFECTS_LIMIT = 10
 
 _EVERYTHING = "everything known"
 
@@ -163,6 +164,11 @@ def what_and_now(summary: Summary, times: LocalTime) -> Iterator[tuple[str, str]
         yield "Service", words
     if words := summary.customers:
         yield "Customers", words
+    for number, line in enumerate(affects := summary.affects):
+        if number < _AFFECTS_LIMIT:
+            yield ("Affects", line) if number == 0 else ("And", line)
+    if len(affects) > _AFFECTS_LIMIT:
+        yield "And", f"{len(affects) - _AFFECTS_LIMIT} more services that depend on it"
     for heading in ("Meaning", "Impact"):
         if prose := " ".join(summary.part(heading).split()):
             prose = short(prose, without=redact_known)

@@ -122,6 +122,7 @@ class Summary:
     mitigation: str = ""  # the checklist of its runbook, and of others that match its alerts
     condition: Condition = field(default_factory=Condition)
     alerts: Sequence[Mapping[str, Any]] = ()  # as the store has them, with labels and annotations
+    affected: Sequence[Mapping[str, Any]] = ()  # alerts of services that depend on its service, which wait for it
     changes: Sequence[Change] = ()  # of this incident
     open_changes: Sequence[Change] = ()  # on its target, of any incident, whose outcome is not known
     proposals: Sequence[Proposal] = ()  # what its runbook would have done, while it observes
@@ -172,6 +173,19 @@ class Summary:
     def customers(self) -> str:
         """What customers notice while its service is down, as services.yaml said when it was opened; else empty."""
         return self._when_opened("customers")
+
+    @property
+    def affects(self) -> list[str]:
+        """Which services, that depend on its own, have alerts that wait for it: one line each, with the worst that fires."""
+        by_service: dict[str, list[Mapping[str, Any]]] = {}
+        for alert in self.affected:
+            if alert["status"] == Status.FIRING:
+                by_service.setdefault(alert["affects"], []).append(alert)
+        return [
+            f"{short(service)}: {short(max(alerts, key=_weight)['name'])} ({max(alerts, key=_weight)['severity']})"
+            + (f", and {len(alerts) - 1} more" if len(alerts) > 1 else "")
+            for service, alerts in sorted(by_service.items())
+        ]
 
     def _when_opened(self, fact: str) -> str:
         opened = [entry for entry in self.timeline if entry.what == "incident.opened"]

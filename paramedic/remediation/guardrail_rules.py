@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter
 from paramedic.alerts.alert import Severity
 from paramedic.remediation import guardrail_judgements as judgements
 from paramedic.remediation.breaker import BREAKER_RULE, FLEET_RULE
+from paramedic.remediation.dependency import DEPENDENCY_RULE
 from paramedic.remediation.guardrail import (
     AGAIN_KEY,
     APPROVAL_KEY,
@@ -196,6 +197,7 @@ RULES: tuple[Guardrail, ...] = (
         ),
         yes=lambda *_: "none",
     ),
+    DEPENDENCY_RULE,
     Guardrail(
         "incident",
         judgements.not_working,

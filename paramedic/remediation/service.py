@@ -1,4 +1,4 @@
-"""A service, as services.yaml describes it: whose it is, and how much customers depend on it."""
+"""A service, as services.yaml describes it: whose it is, how much customers depend on it, and what it depends on."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class ServiceFacts:
     owner: str | None = None
     tier: Tier = Tier.STANDARD
     customers: str | None = None  # what customers notice when it is down
-    depends_on: tuple[str, ...] = ()  # the services that it needs
+    depends_on: tuple[str, ...] = ()  # the services without which it cannot work
 
 
 #: A service that services.yaml does not list.

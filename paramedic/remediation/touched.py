@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from paramedic.remediation.dependency import Needed
 from paramedic.remediation.guardrail import AtOnce
 from paramedic.remediation.quorum import Quorum
 
@@ -31,6 +32,7 @@ class Touched:
     has_parts: bool = False  # whether parts of the changed target are among the taken
     limits: tuple[ServiceLimits, ...] = ()  # where it has parts: what the service's runbooks ask
     unknown: str | None = None  # why nobody can say what those ask
+    needs: tuple[Needed, ...] = ()  # of the changed target's service: what that depends on
 
     @property
     def members(self) -> int:

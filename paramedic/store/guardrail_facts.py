@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, false, func, select
 from paramedic.incidents.incident import Incident, State
 from paramedic.remediation.approval import Approval
 from paramedic.remediation.breaker import BREAKER, FLEET, Changed, Unhelpful
+from paramedic.remediation.dependency import Down
 from paramedic.remediation.guardrail import AtOnce, Budget, Busy, Earlier, Granted, Holding, Spent
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.kill_switch import Pause
@@ -19,7 +20,18 @@ from paramedic.remediation.quorum import Healthy, Members
 from paramedic.remediation.site_limits import BreakerLimit, FleetLimit
 from paramedic.remediation.storm import Storm
 from paramedic.remediation.touched import Touched
-from paramedic.store import Tx, acts, approvals, breakers, claims, kill_switch, maintenance, members, storms
+from paramedic.store import (
+    Tx,
+    acts,
+    approvals,
+    breakers,
+    claims,
+    dependencies,
+    kill_switch,
+    maintenance,
+    members,
+    storms,
+)
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
 from paramedic.store.tables import grants
@@ -97,6 +109,10 @@ def _window(tx: Tx, change: Change, _asked: None) -> Window | None:
     ]
     found = (maintenance.covering(tx, service=service, target=each) for service, each in parts)
     return own or next((window for window in found if window is not None), None)
+
+
+def _dependency(tx: Tx, change: Change, _asked: None) -> Down | None:
+    return dependencies.down(tx, [needed for touched in change.around.touched for needed in touched.needs])
 
 
 def _state(_tx: Tx, change: Change, _asked: None) -> State:
@@ -248,6 +264,7 @@ def _approval(tx: Tx, change: Change, _asks_from: object) -> Approval | None:
 QUERIES: Mapping[str, Callable[[Tx, Change, Any], Any]] = {
     "kill switch": _pauses,
     "maintenance": _window,
+    "dependency": _dependency,
     "incident": _state,
     "claim": _holding,
     "open act": _open_act,

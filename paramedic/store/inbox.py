@@ -34,6 +34,8 @@ class Receipt:
     fields: Mapping[str, Any]
     urgency: int = 0
     sender: str = ""
+    waits_for: str | None = None
+    """What it was held for, beside its time."""
 
     @property
     def alert(self) -> Alert:
@@ -237,7 +239,7 @@ def _is_any_due(tx: Tx) -> bool:
 
 def _found(tx: Tx, query: Select[Any], **given: Any) -> list[Receipt]:
     return [
-        Receipt(row.position, row.receipt, row.received_at, row.alert, row.urgency, row.sender)
+        Receipt(row.position, row.receipt, row.received_at, row.alert, row.urgency, row.sender, row.waits_for)
         for row in tx.conn.execute(query, given)
     ]
 
@@ -263,16 +265,23 @@ _DECIDED = (
     .values(
         {
             column: bindparam(column)
-            for column in ("state", "look_again_at", "verdict", "reason", "incident", "triaged_at")
+            for column in ("state", "look_again_at", "verdict", "reason", "incident", "triaged_at", "waits_for")
         }
     )
 )
 
 
 def decided(
-    tx: Tx, receipt: Receipt, *, verdict: str, reason: str, incident: int | None, look_again_at: datetime | None
+    tx: Tx,
+    receipt: Receipt,
+    *,
+    verdict: str,
+    reason: str,
+    incident: int | None,
+    look_again_at: datetime | None,
+    waits_for: str | None = None,
 ) -> None:
-    """Write the decision to the receipt; a held one is decided again at `look_again_at`."""
+    """Write the decision to the receipt; a held one is decided again at `look_again_at`, or before by `look_again_for`."""
     written = {
         "at": receipt.position,
         "state": "held" if look_again_at else "triaged",
@@ -281,6 +290,7 @@ def decided(
         "reason": reason,
         "incident": incident,
         "triaged_at": tx.now,
+        "waits_for": waits_for if look_again_at else None,
     }
     tx.conn.execute(_DECIDED, written)
 
@@ -288,6 +298,16 @@ def decided(
 def look_again(tx: Tx) -> None:
     """Decide held receipts now, because the reason for a hold ended early. Those that must wait are held again."""
     tx.conn.execute(update(inbox).where(inbox.c.state == "held").values(look_again_at=tx.now))
+
+
+def look_again_for(tx: Tx, waited_for: str) -> None:
+    """Decide the receipts now that are held for this, as `decided` was told it."""
+    tx.conn.execute(update(inbox).where(_HELD, inbox.c.waits_for == waited_for).values(look_again_at=tx.now))
+
+
+def for_incident(number: int) -> str:
+    """What receipts wait for that are held until this incident no longer says that its service is down."""
+    return f"incident:{number}"
 
 
 def depth(tx: Tx) -> tuple[int, datetime | None]:

@@ -35,8 +35,10 @@ class Noted:
     turned: Status | None = None  # what it says now, if the incident held another word of it, or none and it fires
 
 
-def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
+def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None, *, affects: str | None = None) -> Noted:
     """Count the alert. One older than the last report under its fingerprint is counted and changes nothing else.
+
+    `affects`: the service of an alert that waits for this incident, of what the service depends on; its own alerts have none.
 
     What it said while it fired is kept when it ends: its end says the value that is well again.
     """
@@ -51,6 +53,7 @@ def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
         "annotations": redacted(dict(alert.annotations)),
         "runbook": wanted.runbook if wanted else None,
         "runbook_version": wanted.version if wanted else None,
+        "affects": affects,
     }
     if before is not None:
         last_said = now_said if _effective_at(before) <= alert.effective_at else {}
@@ -61,7 +64,7 @@ def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
         turned = alert.status if last_said and before.status != alert.status else None
         return Noted((before.status, before.severity) != (alert.status, alert.severity), is_change=False, turned=turned)
     about = object_of(alert)
-    is_change = alert.status is Status.FIRING and not _knows(tx, number, alert.name, about)
+    is_change = alert.status is Status.FIRING and not _knows(tx, number, alert.name, about, affects)
     tx.conn.execute(
         insert(incident_alerts).values(
             incident=number,
@@ -78,8 +81,9 @@ def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
     return Noted(changed=True, is_change=is_change, turned=alert.status if alert.status is Status.FIRING else None)
 
 
-def _knows(tx: Tx, number: int, called: str, about: str) -> bool:
-    same = (incident_alerts.c.name == called) & (incident_alerts.c.object == about)
+def _knows(tx: Tx, number: int, called: str, about: str, affects: str | None) -> bool:
+    of_it = incident_alerts.c.affects.is_(None) if affects is None else incident_alerts.c.affects == affects
+    same = (incident_alerts.c.name == called) & (incident_alerts.c.object == about) & of_it
     query = select(incident_alerts.c.incident).where(incident_alerts.c.incident == number, same)
     return tx.conn.execute(query.limit(1)).one_or_none() is not None
 
@@ -92,8 +96,17 @@ def _effective_at(row: Row[Any]) -> datetime:
 
 
 def of(tx: Tx, number: int) -> list[dict[str, Any]]:
-    """The incident's alerts, each with how often it was reported."""
-    query = select(incident_alerts).where(incident_alerts.c.incident == number)
+    """The incident's own alerts, each with how often it was reported."""
+    return _listed(tx, incident_alerts.c.incident == number, incident_alerts.c.affects.is_(None))
+
+
+def affected(tx: Tx, number: int) -> list[dict[str, Any]]:
+    """The alerts of services that depend on the incident's, which wait for it."""
+    return _listed(tx, incident_alerts.c.incident == number, incident_alerts.c.affects.is_not(None))
+
+
+def _listed(tx: Tx, *where: ColumnElement[bool]) -> list[dict[str, Any]]:
+    query = select(incident_alerts).where(*where)
     query = query.order_by(incident_alerts.c.first_seen, incident_alerts.c.name, incident_alerts.c.fingerprint)
     return [as_dict(row) for row in tx.conn.execute(query)]
 
@@ -114,6 +127,7 @@ def _fires(incident: Incident) -> ColumnElement[bool]:
     return and_(
         incident_alerts.c.incident == incident.number,
         incident_alerts.c.status == Status.FIRING,
+        incident_alerts.c.affects.is_(None),
         incident_alerts.c.last_seen >= (incident.reopened_at or incident.opened_at),
     )
 
@@ -131,11 +145,15 @@ def joined(alert: Alert, wanted: Wanted | None, number: int) -> str:
 
 
 def holder(tx: Tx, fingerprint: str) -> int | None:
-    """The newest open incident with an alert of this fingerprint."""
+    """The newest open incident of which an alert of this fingerprint is one, and does not only wait for it."""
     query = (
         select(incidents.c.number)
         .join(incident_alerts, incident_alerts.c.incident == incidents.c.number)
-        .where(incident_alerts.c.fingerprint == fingerprint, incidents.c.state != State.RESOLVED)
+        .where(
+            incident_alerts.c.fingerprint == fingerprint,
+            incident_alerts.c.affects.is_(None),
+            incidents.c.state != State.RESOLVED,
+        )
         .order_by(incidents.c.number.desc())
     )
     number: int | None = tx.conn.execute(query.limit(1)).scalar_one_or_none()

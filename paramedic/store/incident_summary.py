@@ -55,6 +55,7 @@ def summary(
         mitigation=mitigations(runbook, incident_alerts.other_runbooks(tx, incident)),
         condition=_condition(incident, alerts),
         alerts=alerts,
+        affected=incident_alerts.affected(tx, incident.number),
         changes=tuple(_changes(tx, incident.number)),
         open_changes=tuple(_open_changes(tx, incident)),
         proposals=proposals.of(tx, incident.number),

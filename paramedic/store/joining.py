@@ -5,7 +5,7 @@ from sqlalchemy import select, update
 from paramedic.alerts.alert import LEFT_OUT, Alert, Severity, Status
 from paramedic.alerts.alert_object import shown_name
 from paramedic.incidents.incident import Incident, State, name
-from paramedic.store import Tx, incident_alerts, messages
+from paramedic.store import Tx, inbox, incident_alerts, messages
 from paramedic.store.incident_alerts import Noted
 from paramedic.store.incidents import get, set_state, start_escalation
 from paramedic.store.runbook_versions import Plan, pin
@@ -43,6 +43,8 @@ def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = 
     as_before = alert.status is Status.FIRING and alert.severity is incident.severity
     if as_before or not judge_severity(tx, number, body):
         _update_on_join(tx, incident if as_before else get(tx, number), alert, noted, body)
+    if noted.turned is Status.RESOLVED:  # its service may be up by now, and what depends on it waits for that
+        inbox.look_again_for(tx, inbox.for_incident(number))
     if noted.turned is not None and not noted.is_change:
         _update_on_turn(tx, get(tx, number), noted.turned)
 
@@ -93,6 +95,16 @@ def _update_on_join(tx: Tx, incident: Incident, alert: Alert, noted: Noted, body
 def _queue_update(tx: Tx, incident: Incident, *, subject: str, body: str) -> None:
     holder = incident.acknowledged_by if incident.state is State.ACKNOWLEDGED else None
     messages.update_holder(tx, incident, holder, subject=subject, body=body)
+
+
+def update_affected(tx: Tx, incident: Incident, alert: Alert, *, service: str, customers: str | None) -> None:
+    """Update the holder, or whoever was paged: an alert of a service that depends on the incident's waits for it."""
+    noticed = f"What customers notice: {customers}\n" if customers else ""
+    body = f"{shown_name(alert)} of {service} waits for this incident, and is looked at again when that is over.\n{noticed}"
+    paged = incident.state is State.HANDED_OVER and messages.paged(tx, incident.number)
+    if paged or incident.state is State.ACKNOWLEDGED:
+        subject = f"{service}, which depends on it, fails too: {shown_name(alert)} ({alert.severity})"
+        _queue_update(tx, incident, subject=subject, body=body.rstrip())
 
 
 def judge_severity(tx: Tx, number: int, body: str = "") -> bool:

@@ -144,6 +144,7 @@ def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[
     )
     ended = {"ending": outcome.ending, "because": outcome.because, "ended_at": tx.now, "resolved_by": person}
     set_state(tx, incident, State.RESOLVED, **ended)
+    inbox.look_again_for(tx, inbox.for_incident(number))
     append(
         tx,
         actor=actor,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from store_states import ALIVE, TARGET, claimed, intended, opened
+from store_states import ALIVE, TARGET, alert, claimed, intended, opened
 
 from paramedic.change import members
 from paramedic.doors import reading
@@ -86,6 +86,14 @@ def _withdrawn(case: Any, tx: Tx) -> None:
     (case.settings.runbooks / "tracking-api-memory.md").unlink()
 
 
+def _needs_what_is_down(case: Any, tx: Tx) -> None:
+    path = case.settings.runbooks / "services.yaml"
+    text = path.read_text().replace("  tracking:\n", "  tracking:\n    depends_on: [db]\n")
+    path.write_text(f"{text}  db:\n    targets: [{{host: db-1, systemd: db.service}}]\n")
+    about = {"service": "db", "target": "db-1/db.service", "policy": "default", "reason": "new"}
+    lifecycle.open_incident(tx, alert(), plan=None, **about)
+
+
 def _acted_on(store: Store) -> None:
     _acted(store, TARGET, result="cured")
 
@@ -136,6 +144,7 @@ QUORUM: Edit = ("cooldown: 10m, ", "keep_healthy: 3 of 4, cooldown: 10m, ")
 REFUSED: dict[str, tuple[str, Before, Trouble, tuple[Edit, ...], str]] = {
     "paused": ("kill switch", _nothing, _paused, (), "acting is paused: everything, by ada"),
     "maintenance": ("maintenance", _nothing, _in_maintenance, (), "a disk"),
+    "dependency": ("dependency", _nothing, _needs_what_is_down, (), "db is down (INC-2, since"),
     "acknowledged": ("incident", _nothing, _acknowledged, (), "is acknowledged, not ours to act on"),
     "handed over": ("incident", _nothing, _handed_over, (), "is handed_over, not ours to act on"),
     "given up": ("claim", _nothing, _given_up, (), "attempt 1 was given up; attempt 2 has the incident"),

@@ -29,7 +29,7 @@ NEAR = 1e-6  # as a share of a bound
 
 
 def test_a_subject_is_known_for_every_form_that_a_shipped_probe_declares() -> None:
-    asked_of_their_targets = {"free_space", "ready", "sessions"}
+    asked_of_their_targets = {"free_space", "ready", "sessions", "sql"}
     read_in_logs = {"failed_logins"}  # what each key means is in tests/integrations/probes
     assert set(SUBJECTS) | asked_of_their_targets | read_in_logs == {
         form for probe in probes.usable().values() for form in probe.CHECK
@@ -106,6 +106,9 @@ def looked(asked: Heard, at: At, document: dict[str, Any], placed: CheckAtTarget
         assert [url for url, _ in network.asked] == [
             f"{document[key]}/api/v1/query" for key in ("server",) if key in document
         ]
+    elif "queue" in document:
+        assert all(timeout == question.timeout for _, timeout in network.asked)
+        assert len(network.asked) == ("server" in document or "://" in document["check"])
     elif document["check"] != "process":
         assert network.asked == [(document["check"].replace("{host}", host), question.timeout)]
     else:

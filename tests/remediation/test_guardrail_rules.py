@@ -87,6 +87,7 @@ def test_what_agreed_is_said_with_its_numbers() -> None:
     assert Tried().agreed() == [
         "kill switch: off",
         "maintenance: none",
+        "dependency: nothing that it needs is down",
         "claim: ours",
         "grant: open",
         "mode: act",
@@ -103,7 +104,7 @@ def test_what_agreed_is_said_with_its_numbers() -> None:
         "at once: 2 of 4 targets at once, 1 others are being changed",
         "parts: none",
     ]
-    assert Tried(asked=dict.fromkeys(ASKS)).agreed()[8:] == ["parts: none"]
+    assert Tried(asked=dict.fromkeys(ASKS)).agreed()[9:] == ["parts: none"]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ incident_alerts = Table(
     Column("object", Words),  # what it is about, by `alert_object.object_of`
     Column("runbook", Words),  # which wants it, and in which version; null: none does
     Column("runbook_version", String(64)),
+    Column("affects", Words),  # the service that it is of, where it waits for this incident of what that depends on
     Index("incident_alerts_fingerprint", "fingerprint"),
     Index("incident_alerts_object", "incident", "name", "object"),
 )

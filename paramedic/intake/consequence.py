@@ -1,0 +1,112 @@
+"""The consequence of a decision on an alert, written in the transaction of the decision."""
+
+from dataclasses import dataclass
+
+from paramedic.alerts.alert import Alert, Status
+from paramedic.catalog.runbook import Runbook
+from paramedic.catalog.services import Services
+from paramedic.incidents.incident import Incident
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.intake.routing import Place
+from paramedic.intake.triage import Decision, Known, Verdict
+from paramedic.remediation.service import ServiceFacts
+from paramedic.store import Tx, dependencies, inbox, incidents, joining, lifecycle
+from paramedic.store.inbox import Receipt
+from paramedic.store.runbook_versions import Plan
+
+#: An alert that no runbook wants is escalated by this policy.
+DEFAULT_POLICY = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An alert with its place, the open incident there, what is known, and the decision."""
+
+    receipt: Receipt
+    alert: Alert
+    at: Place
+    live: Incident | None
+    known: Known
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the inbox keeps of a decision: its reason, the incident that it is about, and what a held alert waits for."""
+
+    reason: str
+    incident: int | None
+    waits_for: str | None = None
+
+
+def carry_out(tx: Tx, decided: Decided, services: Services) -> Kept:
+    """Write the consequence of the decision."""
+    alert, at, live, decision = decided.alert, decided.at, decided.live, decided.decision
+    number = live.number if live else None
+    match decision.verdict:
+        case Verdict.OPEN:
+            number = _open(tx, alert, at, decision.reason, services.about(at.service))
+        case Verdict.REOPEN if decided.known.cured is not None:
+            again = at.runbook is not None and at.runbook.guardrails.allows_again
+            number = lifecycle.reopen(tx, decided.known.cured[0], alert, reason=decision.reason, again=again).number
+        case Verdict.JOIN | Verdict.MARK_RESOLVED if live is not None:
+            joining.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
+        case Verdict.ACKNOWLEDGE if live is not None:
+            lifecycle.acknowledge(tx, live.number, by=_at_sender(alert), reason=f"at its sender, {alert.source}")
+        case Verdict.NOTE if live is not None:
+            incidents.note(tx, live.number, by=_at_sender(alert), text=decision.reason)
+        case Verdict.WAIT:
+            return _wait(tx, decided, services)
+        case Verdict.HOLD if decided.known.waited is not None:
+            return Kept(decision.reason, decided.known.waited[0], decided.receipt.waits_for)
+    if alert.status is Status.RESOLVED and live is None and services.needs:
+        waited = dependencies.end_affected(tx, alert)
+        if waited is not None:
+            return Kept(f"{decision.reason}; it waited for {waited}", number)
+    return Kept(decision.reason, number)
+
+
+def _wait(tx: Tx, decided: Decided, services: Services) -> Kept:
+    """Have the alert wait for the incident of what its service depends on; to look again at it is no new word of its sender."""
+    down, service = decided.known.down, decided.at.service
+    if down is None:
+        raise ValueError("an alert waits only for a service that is down")
+    waits_for = inbox.for_incident(down.incident)
+    if decided.receipt.waits_for != waits_for:
+        about, reason = services.about(service), decided.decision.reason
+        dependencies.affect(tx, down.incident, decided.alert, service=service, about=about, reason=reason)
+    return Kept(decided.decision.reason, down.incident, waits_for)
+
+
+def _at_sender(alert: Alert) -> str:
+    """Who acknowledged it there: no name that oncall.yaml could have."""
+    return f"{alert.by or 'somebody'} ({alert.source})"
+
+
+def _plan(runbook: Runbook | None) -> Plan | None:
+    if runbook is None:
+        return None
+    return Plan(
+        runbook.name,
+        runbook.version,
+        runbook.text,
+        rungs=len(runbook.remedies),
+        notify=tuple(map(str, runbook.notify)),
+    )
+
+
+def _open(tx: Tx, alert: Alert, at: Place, reason: str, about: ServiceFacts) -> int:
+    plan = _plan(at.runbook)
+    incident = lifecycle.open_incident(
+        tx,
+        alert,
+        service=at.service,
+        target=at.target,
+        policy=at.runbook.policy if at.runbook else DEFAULT_POLICY,
+        reason=reason,
+        plan=plan,
+        about=about,
+    )
+    if plan is None:
+        lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, at.why), actor="triage")
+    return incident.number

@@ -30,7 +30,7 @@ NEAR = 1e-6  # as a share of a bound
 
 def test_a_subject_is_known_for_every_form_that_a_shipped_probe_declares() -> None:
     asked_of_their_targets = {"free_space", "ready", "sessions", "sql"}
-    read_in_logs = {"failed_logins"}  # what each key means is in tests/integrations/probes
+    read_in_logs = {"access_log", "failed_logins", "log_pattern"}  # what each key means is in tests/integrations/probes
     assert set(SUBJECTS) | asked_of_their_targets | read_in_logs == {
         form for probe in probes.usable().values() for form in probe.CHECK
     }

@@ -103,6 +103,8 @@ NOTHING = (
     f"sshd[1]: fatal: Timeout before authentication for {REAL} port 40022",
     "sshd[1]: Failed password for root from host.example port 22 ssh2",
     "sshd[1]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=host.example  user=root",
+    f"sshd[1]: Failed password for root from {VICTIM} port 22 ssh2: said {REAL}",
+    f"sshd[1]: Invalid user x from {VICTIM} port 22 said {REAL}",
     f"sshd_config[1]: Failed password for root from {REAL} port 22 ssh2",
 )
 

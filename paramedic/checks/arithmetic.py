@@ -31,20 +31,23 @@ def window_for(needed: int, every: timedelta) -> timedelta:
 
 def unclear(metric: Metric, threshold: Threshold, every: timedelta, window: timedelta) -> Iterator[tuple[str, str]]:
     """Each bound that no window of these times can tell from a single bad sample: its key, and what would."""
+    window = metric.burns[0] if metric.burns else window
     samples = window // every
     for level, bound in ((Level.WARNING, threshold.warning), (Level.CRITICAL, threshold.critical)):
         if bound is None or (needed := metric.needs(bound)) <= samples:
             continue
-        have = (
-            f"`window: {spoken(window)}` at `every: {spoken(every)}` has {samples} sample{'' if samples == 1 else 's'}"
-        )
+        over = f"the {spoken(window)} of {metric.name}" if metric.burns else f"`window: {spoken(window)}`"
+        have = f"{over} at `every: {spoken(every)}` has {samples} sample{'' if samples == 1 else 's'}"
         why = _why(metric, threshold.unit.spoken(bound), samples)
-        yield level.value, f"{why}: {have}, and it takes {needed}; {_instead(needed, every, window)}"
+        instead = _oftener(needed, window) if metric.burns else _instead(needed, every, window)
+        yield level.value, f"{why}: {have}, and it takes {needed}; {instead}"
 
 
 def _why(metric: Metric, bound: str, samples: int) -> str:
     if metric.percentile is not None:
         return f"the {metric.percentile}th percentile of so few samples is the worst of them"
+    if metric.burns is not None:
+        return f"one bad sample alone burns the budget {bound} times too fast"
     step = "all of them" if samples <= 1 else Unit.PERCENT.spoken(100 / samples)
     return f"{bound} cannot be told from one bad sample, which is {step}"
 
@@ -52,21 +55,33 @@ def _why(metric: Metric, bound: str, samples: int) -> str:
 def _instead(needed: int, every: timedelta, window: timedelta) -> str:
     if needed > SAMPLES_IN_A_WINDOW:
         return f"no more than {SAMPLES_IN_A_WINDOW} are kept: write a bound that fewer can tell"
-    longer, oftener = _with(needed, every), _down(window / needed)
+    # rounded down, it may be so often that the window has more than are kept
+    longer, oftener = _with(needed, every), max(_down(window / needed), _whole(window / SAMPLES_IN_A_WINDOW))
     ways = [f"`window: {spoken(longer)}`"] if longer <= LONGEST else []
     ways += [f"`every: {spoken(oftener)}`"] if oftener >= _LEAST_EVERY else []
     return f"write {' or '.join(ways or [f'`every: {spoken(_down(LONGEST / needed))}, window: 7d`'])}"
 
 
+def _oftener(needed: int, window: timedelta) -> str:
+    found = _down(window / needed)
+    return f"write `every: {spoken(found)}`" if found >= _LEAST_EVERY else "write a lower `objective`"
+
+
 def needed(metrics: Sequence[Metric], thresholds: Sequence[Threshold]) -> int:
     """The number of samples that tell every bound from a single bad one."""
     by_name = {metric.name: metric for metric in metrics}
-    return max((by_name[threshold.metric].needs(threshold.mildest) for threshold in thresholds), default=1)
+    plain = [threshold for threshold in thresholds if by_name[threshold.metric].burns is None]
+    return max((by_name[threshold.metric].needs(threshold.mildest) for threshold in plain), default=1)
 
 
 def _with(samples: int, every: timedelta) -> timedelta:
     """A window that has so many samples, and no more than are kept."""
     return min(_up(samples * every), SAMPLES_IN_A_WINDOW * every)
+
+
+def _whole(span: timedelta) -> timedelta:
+    """The span in whole milliseconds, none cut off."""
+    return timedelta(milliseconds=-(-span // timedelta(milliseconds=1)))
 
 
 def _up(span: timedelta) -> timedelta:

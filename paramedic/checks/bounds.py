@@ -23,6 +23,18 @@ def _share(written: object) -> object:
     return percent(written) / 100 if isinstance(written, str) else written
 
 
+def _objective(written: object) -> object:
+    """An objective in percent, as it is written: 99.9%. Raises ValueError where it leaves no budget, or more than half."""
+    if not isinstance(written, str):
+        return written
+    if not 50 <= (found := percent(written)) < 100:
+        raise ValueError(f"{written!r:.80} is no objective; allowed: from 50% to under 100%, as 99.9%")
+    return found
+
+
+#: A share of looks that are to be no error, in percent.
+Objective = Annotated[float, BeforeValidator(_objective, json_schema_input_type=Annotated[str, Field(pattern=PERCENT)])]
+
 _HeldFor = Annotated[timedelta, duration("0s", "7d")]
 
 _QUANTITY = Annotated[str, Field(pattern=PATTERN)]

@@ -20,7 +20,7 @@ from pydantic_core import CoreSchema
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.checks import arithmetic, probes
-from paramedic.checks.bounds import Bounds, fault
+from paramedic.checks.bounds import Bounds, Objective, fault
 from paramedic.checks.threshold import Level, Threshold
 from paramedic.kinds import registry
 from paramedic.kinds.metric import Metric
@@ -234,16 +234,24 @@ class CheckSpec(BaseModel):
         default=timedelta(minutes=5), description="seeing nothing for longer than this is told to a person: 5m"
     )
 
+    objective: Objective | None = Field(
+        default=None,
+        description="how many of a hundred looks are no error: 99.9%; burn rates are of the rest, the budget",
+    )
+
     def build(self) -> Check:
         """The Check as specified. Raises ValidationError with everything that is wrong, each at its key."""
         kind, probe = probes.measuring(self.check or "")
         if faults := [*self._untimely(probe), *self._misplaced(probe)]:
             raise wrong("check", *faults)
-        thresholds = tuple(bounds.threshold(metric) for metric, bounds in self._bounds(probe))
-        window = self._window(probe, arithmetic.needed(probe.METRICS, thresholds))
+        pairs = self._bounds(probe)
+        thresholds = tuple(bounds.threshold(metric) for metric, bounds in pairs)
+        measures = self._measures(probe)
+        window = self._window(probe, arithmetic.needed(measures, thresholds))
+        written = self._written_bounds()
         faults = [
-            ((metric.name, key) if self._written_bounds() else (), words)
-            for threshold, (metric, _) in zip(thresholds, self._bounds(probe), strict=True)
+            ((metric.name, key) if metric.name in written else ("objective",) if metric.burns else (), words)
+            for threshold, (metric, _) in zip(thresholds, pairs, strict=True)
             for key, words in arithmetic.unclear(metric, threshold, self.every, window)
         ]
         if faults:
@@ -257,7 +265,7 @@ class CheckSpec(BaseModel):
             timeout=self._timeout,
             window=window,
             unknown_after=self.unknown_after,
-            measures=probe.METRICS,
+            measures=measures,
             options=self._written(probe).options,
         )
 
@@ -319,6 +327,11 @@ class CheckSpec(BaseModel):
         """The subject of the check, in the probe's form. Raises ValueError."""
         return probe.subject(self._written(probe))
 
+    def _measures(self, probe: ProbeKind) -> tuple[Metric, ...]:
+        """The probe's metrics; those of an error budget know the check's own, and without an objective there is none."""
+        budget = None if self.objective is None else 1 - self.objective / 100
+        return tuple(replace(metric, budget=budget) if metric.burns else metric for metric in probe.METRICS)
+
     def _written_bounds(self) -> dict[str, "Bounds"]:
         return {name: bounds for name in _metric_names() if (bounds := getattr(self, name, None)) is not None}
 
@@ -327,12 +340,20 @@ class CheckSpec(BaseModel):
 
         Raises ValueError where there are neither.
         """
-        if named := self._written_bounds():
-            return [(metric, named[metric.name]) for metric in probe.METRICS if metric.name in named]
-        shipped = [metric for metric in probe.METRICS if metric.is_shipped_with_bounds]
-        if not shipped:
+        named, measures = self._written_bounds(), self._measures(probe)
+        burning = [metric for metric in measures if metric.burns]
+        if self.objective is not None and not burning:
+            raise ValueError("`objective` is of checks that measure error_rate")
+        if self.objective is None and (idle := [metric.name for metric in burning if metric.name in named]):
+            raise ValueError(f"`{idle[0]}` needs the `objective`: 99.9%")
+        plain = [metric for metric in measures if metric not in burning and metric.is_shipped_with_bounds]
+        chosen = [metric for metric in measures if metric.name in named] or ([] if self.objective else plain)
+        if self.objective is not None:
+            chosen += [metric for metric in burning if metric.name not in named]
+        if not chosen:
             raise ValueError(f"name a bound for {' or '.join(metric.name for metric in probe.METRICS)}")
-        return [(metric, Bounds(warning=metric.warning, critical=metric.critical)) for metric in shipped]
+        shipped = {metric.name: Bounds(warning=metric.warning, critical=metric.critical) for metric in chosen}
+        return [(metric, named.get(metric.name, shipped[metric.name])) for metric in chosen]
 
 
 def _metric_names() -> list[str]:

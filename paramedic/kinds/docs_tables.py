@@ -23,13 +23,15 @@ def probes() -> str:
 def _probe(probe: ProbeKind) -> str:
     words = ", ".join(f"`{word}`" for word in probe.CHECK)
     of_window = any(metric.share or metric.percentile is not None for metric in probe.METRICS)
-    metrics = ", ".join(f"`{metric.name}`" for metric in probe.METRICS) + (
+    metrics = ", ".join(f"`{metric.name}`" for metric in probe.METRICS if not metric.burns) + (
         ", over the last `window`" if of_window else ""
     )
+    if burning := ", ".join(f"`{metric.name}`" for metric in probe.METRICS if metric.burns):
+        metrics += f"; with an `objective` {burning}"
     bounds = [
         f"`{metric.name}` {', '.join(filter(None, (metric.warning, metric.critical)))}"
         for metric in probe.METRICS
-        if metric.is_shipped_with_bounds
+        if metric.is_shipped_with_bounds and not metric.burns
     ]
     return f"| {words} | {probe.ABOUT} | {metrics} | {'; '.join(bounds) or 'none: name them'} |"
 

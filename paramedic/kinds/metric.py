@@ -40,6 +40,10 @@ class Metric:
     by: str | None = (
         None  # the label of its alerts that has the subject, where each subject has a value and a state of its own
     )
+    burns: tuple[timedelta, timedelta] | None = (
+        None  # how fast errors use up the budget of `objective`, over the long and the short window: the smaller counts
+    )
+    budget: float | None = None  # the share of looks that may be errors, where `burns` and the check has an objective
     share: bool = False  # how many in a hundred of the raw values in the window, each 1 or 0, are 1
     raw: Mapping[Unit, str] = field(default_factory=dict, hash=False)  # the raw value, where it has another name
 
@@ -80,6 +84,8 @@ class Metric:
         A share of n samples moves in steps of 100/n: one bad sample must stay inside the bound, unless the bound means all of
         them (100%). A percentile of fewer than 100/(100 - p) samples is their worst one (nearest rank).
         """
+        if self.burns is not None:
+            return math.floor(1 / ((self.budget or 1.0) * bound)) + 1
         if self.share:
             return 1 if bound >= 100 else math.floor(100 / bound) + 1
         return 1 if self.percentile is None else math.ceil(100 / (100 - self.percentile))
@@ -91,13 +97,16 @@ class Metric:
         begun does not break a bound by one bad sample, and does by a series of them.
         """
         name = self.of(unit)
-        if not self.share and self.percentile is None:
+        if not self.share and self.percentile is None and self.burns is None:
             return window[-1].get(name) if window else None
         values = [sample[name] for sample in window if name in sample]
         if not values:
             return None
         values += [max(values) if self.below else min(values)] * (at_least - len(values))
-        return 100 * sum(values) / len(values) if self.percentile is None else percentile(values, self.percentile)
+        if self.percentile is not None:
+            return percentile(values, self.percentile)
+        share = sum(values) / len(values)
+        return share / (self.budget or 1.0) if self.burns is not None else 100 * share
 
 
 def _latency(rank: int, warning: str | None = None, critical: str | None = None) -> Metric:
@@ -112,8 +121,21 @@ def _latency(rank: int, warning: str | None = None, critical: str | None = None)
     )
 
 
-#: The metrics of every exchange with a server; its probe gives the raw values LATENCY and ERROR.
-EXCHANGE = (
+def _burn_rate(
+    name: str, long: timedelta, short: timedelta, *, warning: str | None = None, critical: str | None = None
+) -> Metric:
+    return Metric(
+        f"burn_{name}",
+        (Unit.COUNT,),
+        warning=warning,
+        critical=critical,
+        held_for=timedelta(0),  # the long window has waited already
+        burns=(long, short),
+        raw={Unit.COUNT: ERROR},
+    )
+
+
+_EXCHANGE = (
     _latency(50),
     _latency(90),
     _latency(95, "200ms", "300ms"),
@@ -128,6 +150,17 @@ EXCHANGE = (
         raw={Unit.PERCENT: ERROR},
     ),
 )
+
+#: The error budget's, of a check with an `objective`: the pairs of windows and the rates of Google's SRE workbook, "Alerting on
+#: SLOs". A budget of 30 days lasts for two days at 14.4, for five at 6.
+BURN_RATES = (
+    _burn_rate("1h", timedelta(hours=1), timedelta(minutes=5), critical="14.4"),
+    _burn_rate("6h", timedelta(hours=6), timedelta(minutes=30), critical="6"),
+    _burn_rate("3d", timedelta(days=3), timedelta(hours=6), warning="1"),
+)
+
+#: The metrics of every exchange with a server; its probe gives the raw values LATENCY and ERROR.
+EXCHANGE = (*_EXCHANGE, *BURN_RATES)
 
 #: Of a process, 100% is one core; of a machine, all of them.
 CPU = Metric("cpu", (Unit.PERCENT,), warning="80%", critical="90%", at_most="100000%")

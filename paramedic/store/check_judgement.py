@@ -1,7 +1,7 @@
 """What one more sample of a check does to the state of each of its metrics, by what the store has of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ class Known:
     ended_at: datetime | None  # when an incident on the target last ended
     earlier: Sequence[Sample]  # the samples of its window that count, oldest first
     rows: Mapping[str, Row[Any]]  # of `check_states`, by metric
+    rates: Mapping[str, float] = field(default_factory=dict)  # its burn rates with the sample, by metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Judged:
 def judged(placed: CheckAtTarget, seen: Sample, known: Known) -> Judged:
     """The effect of the sample, taken at `seen.at`."""
     check = placed.check
-    metrics = check.metrics([*known.earlier, seen])
+    metrics = {**check.metrics([*known.earlier, seen], filled=True), **known.rates}
     steps = []
     for threshold in check.thresholds:
         row = known.rows.get(threshold.metric)

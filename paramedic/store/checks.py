@@ -12,7 +12,7 @@ from paramedic.checks.chart import Point
 from paramedic.checks.check import SOURCE, CheckAtTarget, Sample
 from paramedic.checks.threshold import CheckState, Threshold, begin
 from paramedic.machine.clock import spoken
-from paramedic.store import Tx, check_states, check_subjects, inbox, incidents, mass_failure
+from paramedic.store import Tx, check_counts, check_states, check_subjects, inbox, incidents, mass_failure
 from paramedic.store.check_alerts import due
 from paramedic.store.check_judgement import Known, Step, gap, judged
 from paramedic.store.check_states import State, state_of
@@ -172,7 +172,7 @@ def _judged(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> _Jud
     ended_at = incidents.last_ended_at(tx, placed.target.id)
     earlier = recent(tx, placed, since=tx.now - check.window, ended_at=ended_at) if check.looks_back() else []
     rows = {name: row for name in (bounds.metric for bounds in check.thresholds) if (row := _row(tx, placed, name))}
-    found = judged(placed, seen, Known(ended_at, earlier, rows))
+    found = judged(placed, seen, Known(ended_at, earlier, rows, check_counts.rates(tx, placed, seen, since=ended_at)))
     subjects, beyond = check_subjects.judged(tx, placed, seen, ended_at=ended_at, gap=gap(placed))
     if beyond:
         more = f"{beyond} more are past their bound, and {check_subjects.KEPT} are worked on at once"
@@ -185,6 +185,7 @@ def _write(tx: Tx, placed: CheckAtTarget, found: _Judged) -> None:
     each = check_subjects.kept_of(seen, found.subjects)
     tx.conn.execute(insert(samples).values(**_key(placed), at=tx.now, values=found.values, each=each, why=seen.why))
     trim(tx, placed)
+    check_counts.count(tx, placed, seen)
     for step in found.steps:
         metric, stands = step.threshold.metric, step.columns(placed, tx.now, seen.why)
         if step.row is None:

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.checks.threshold import Level
 from paramedic.incidents.incident import State
-from paramedic.store import Tx, checks, mass_failure
+from paramedic.store import Tx, check_counts, checks, mass_failure
 from paramedic.store.check_judgement import Judged, Known, judged
 from paramedic.store.checks import Metric, Recorded
 from paramedic.store.tables import check_samples as samples
@@ -58,6 +58,8 @@ def record_quiet(tx: Tx, seen: Sequence[tuple[CheckAtTarget, Sample]]) -> list[R
 def _quiet(placed: CheckAtTarget, sample: Sample, known: Known) -> _Quiet | None:
     """The sample, if it leaves all as it was."""
     if any(placed.check.by(bounds.metric) is not None for bounds in placed.check.thresholds):
+        return None
+    if check_counts.counted(placed):  # each of its samples changes a count
         return None
     found = judged(placed, sample, known)
     for step in found.steps:

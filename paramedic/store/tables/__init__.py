@@ -16,7 +16,7 @@ from paramedic.store.tables.changes import (
     proposals,
     storms,
 )
-from paramedic.store.tables.checks import check_samples, check_states, check_subjects, heartbeats
+from paramedic.store.tables.checks import check_counts, check_samples, check_states, check_subjects, heartbeats
 from paramedic.store.tables.columns import Moment, Serial, Words, metadata
 from paramedic.store.tables.incidents import attempts, evidence, incident_alerts, incidents, outbox, runbook_versions
 from paramedic.store.tables.machinery import clocks, leases, meta, probes
@@ -32,6 +32,7 @@ __all__ = [
     "attempts",
     "breaker_resets",
     "breaker_waits",
+    "check_counts",
     "check_samples",
     "check_states",
     "check_subjects",

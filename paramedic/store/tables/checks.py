@@ -1,6 +1,6 @@
 """Tables of checks and heartbeats: samples, states, last heartbeats."""
 
-from sqlalchemy import JSON, Column, Float, Index, String, Table
+from sqlalchemy import JSON, Column, Float, Index, Integer, String, Table
 
 from paramedic.store.tables.columns import Moment, Serial, Words, metadata
 
@@ -60,6 +60,21 @@ check_samples = Table(
     Column("each", JSON(none_as_null=True)),  # by subject, of those that are kept in check_subjects
     Column("why", Words, nullable=False),
     Index("check_samples_of", "runbook", "name", "target", "at"),
+)
+
+#: How many looks of a check with an objective there were in each minute, and in each hour, and how many of them were errors.
+check_counts = Table(
+    "check_counts",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),  # `at` moves with a clock that is set back
+    Column("runbook", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("target", Words, nullable=False),
+    Column("span", Integer, nullable=False),  # seconds: 60 or 3600
+    Column("at", Moment, nullable=False),  # where the span begins
+    Column("looks", Integer, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Index("check_counts_of", "runbook", "name", "target", "span", "at"),
 )
 
 heartbeats = Table(

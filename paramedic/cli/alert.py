@@ -1,7 +1,8 @@
 """`paramedic alert list` and `refused`: what came in."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,7 +10,7 @@ from paramedic.cli.one_incident import incident_of
 from paramedic.cli.opened import number_of, opened
 from paramedic.cli.output import AsJson, Data, Limit, Negative, console, safe, say_json, table
 from paramedic.machine.clock import iso
-from paramedic.store import inbox, quarantine
+from paramedic.store import held_alerts, inbox, quarantine
 from paramedic.text.sanitize import visible
 
 #: Characters of a body that could not be read.
@@ -32,6 +33,9 @@ def list_(
     *,
     state: Annotated[list[Waiting] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
     incident: Annotated[str | None, typer.Option(help="Only of this incident, e.g. INC-1.")] = None,
+    held: Annotated[
+        bool, typer.Option("--held", help="Only what is held back or was dropped: by what, until when, and why.")
+    ] = False,
     limit: Limit = 50,
     before: Annotated[int | None, typer.Option(help="Page on from this position.", min=0, max=2**63 - 1)] = None,
     data: Data = None,
@@ -41,11 +45,15 @@ def list_(
     _, store = opened(data)
     number = None if incident is None else number_of(incident)
     with store.read() as tx:
-        rows = inbox.listed(tx, states=state or (), incident=number, limit=limit, before=before)
+        rows = inbox.listed(tx, states=state or (), incident=number, held_back=held, limit=limit, before=before)
+        waits = held_alerts.held(tx) if held else {}
         if number is not None and not rows:
             incident_of(tx, number)
     if as_json:
         say_json(rows)
+        return
+    if held:
+        _say_held(rows, waits)
         return
     shown = table("position", "received", "alert", "status", "state", "verdict", "incident", "reason")
     for row in rows:
@@ -56,6 +64,21 @@ def list_(
     console.print(shown)
     if len(rows) == limit:
         console.print(f"more: --before {rows[-1]['position']}")
+
+
+def _say_held(rows: list[dict[str, Any]], waits: Mapping[str, int]) -> None:
+    """What is held back: by what, until when, and why; then how many are held now."""
+    shown = table("position", "received", "alert", "status", "held by", "until", "incident", "reason")
+    for row in rows:
+        until = iso(row["look_again_at"])[:19] if row["state"] == Waiting.HELD else "dropped"
+        incident = f"INC-{row['incident']}" if row["incident"] else ""
+        fields = (row["alert"]["name"], row["alert"]["status"], row["held_by"], until, incident, row["reason"] or "")
+        shown.add_row(str(row["position"]), iso(row["received_at"])[:19], *map(safe, fields))
+    console.print(shown)
+    counted = ", ".join(f"{count} by {why}" for why, count in sorted(waits.items()))
+    console.print(f"held now: {counted or 'nothing'}")
+    if rows:
+        console.print(f"older ones: --before {rows[-1]['position']}")
 
 
 @app.command()

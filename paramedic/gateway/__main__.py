@@ -9,6 +9,7 @@ import sys
 import threading
 
 from paramedic.catalog.library import library_in_force, services_in_force
+from paramedic.gateway import metrics
 from paramedic.gateway.app import make_app
 from paramedic.gateway.server import server
 from paramedic.gateway.tiers import ServiceTiers
@@ -39,6 +40,7 @@ def main() -> None:
         reopen_within=settings.reopen_within,
         sender_services=settings.sender_services,
         decided=lambda: notify(store, DISPATCH),
+        held_back=lambda why, count: metrics.HELD_BACK.labels(why).inc(count),
     )
 
     def triage() -> None:

@@ -10,6 +10,12 @@ QUARANTINED = Counter("paramedic_quarantined_total", "Bodies that could not be r
 TRUNCATED = Counter(
     "paramedic_truncated_alerts_total", "Alerts that their sender left out of a group.", ["source"], registry=registry
 )
+HELD_BACK = Counter(
+    "paramedic_alerts_held_back_total",
+    "Decisions that an alert is held for a time, or dropped: each look at a held one is another.",
+    ["reason"],
+    registry=registry,
+)
 RAW_NOT_KEPT = Counter(
     "paramedic_raw_bodies_not_kept_total",
     "Bodies that were not kept beside their alerts: too much came at once.",

@@ -3,12 +3,14 @@
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from paramedic.alerts.alert import Alert
+from paramedic.alerts.held_back import HeldBack
 from paramedic.alerts.last_word import LastWord
 from paramedic.catalog.library import Library
 from paramedic.incidents.incident import Incident
@@ -84,6 +86,7 @@ class Intake:
         reopen_within: timedelta = timedelta(minutes=30),
         sender_services: Mapping[str, Collection[str]] = MappingProxyType({}),
         decided: Callable[[], None] = lambda: None,
+        held_back: Callable[[HeldBack, int], None] = lambda *_: None,
     ) -> None:
         """An alert that fires again within `reopen_within` after a playbook resolved its incident reopens that incident.
 
@@ -91,13 +94,16 @@ class Intake:
 
         `load_library` is asked before each round of decisions, outside their transactions.
 
-        `decided` is called after each decision that opened one.
+        `decided` is called after each decision that opened one; `held_back` with how many alerts what has held back, after their
+        decisions are written.
         """
         self._store = store
         self._reopen_within = reopen_within
         self._sender_services = sender_services
         self._load_library = load_library
         self._decided = decided
+        self._count_held_back = held_back
+        self._held_back: Counter[HeldBack] = Counter()  # within the transaction
         self._size = _MOST
 
     def run(self, stop: threading.Event, wake: Wake, *, poll_seconds: float = 1.0) -> None:
@@ -147,6 +153,7 @@ class Intake:
         """Make many decisions in one short transaction: others need the store. The most urgent ones come first."""
         opened: list[str] = []
         count, until = 0, time.monotonic() + _LONGEST_SECONDS
+        self._held_back.clear()
         with self._store.record() as tx:
             receipts = inbox.waiting(tx, limit=self._size)
             for receipt in receipts:
@@ -157,16 +164,23 @@ class Intake:
                 count += 1
         if count:  # none where another gateway was first
             self._size = min(_MOST, 2 * count)  # what is read and then not decided on is read again
+        self._say_held_back()
         for target in opened:
             kill_point("triaged", target)
         if opened:
             self._decided()
         return count
 
+    def _say_held_back(self) -> None:
+        for why, count in self._held_back.items():
+            self._count_held_back(why, count)
+        self._held_back.clear()
+
     def _decide_one_by_one(self, library: Library) -> int:
         with self._store.read() as tx:
             waiting = inbox.waiting(tx)
         for receipt in waiting:
+            self._held_back.clear()
             try:
                 with self._store.record() as tx:
                     opened = self._decide(tx, receipt, library) if inbox.still_waits(tx, receipt) else None
@@ -175,6 +189,7 @@ class Intake:
             except Exception as error:  # noqa: BLE001 - a fault about one alert keeps no other from its decision (P5)
                 self._give_up(receipt, error)
             else:
+                self._say_held_back()
                 if opened is not None:
                     kill_point("triaged", opened)
                     self._decided()
@@ -222,7 +237,10 @@ class Intake:
             incident=kept.incident,
             look_again_at=decision.until,
             waits_for=kept.waits_for,
+            held_by=decision.held_by,
         )
+        if decision.held_by is not None:
+            self._held_back[decision.held_by] += 1
         return at.target if decision.verdict in (Verdict.OPEN, Verdict.REOPEN) else None
 
     def _known(  # noqa: PLR0917 - what a decision is based on

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from paramedic.alerts import severity_words
 from paramedic.alerts.alert import Alert, Status
+from paramedic.alerts.held_back import HeldBack
 from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import State, name
 from paramedic.machine.clock import iso, spoken
@@ -52,6 +53,7 @@ class Decision:
     reason: str
     until: datetime | None = None
     is_last_word: bool = True
+    held_by: HeldBack | None = None  # of HOLD, WAIT and DROP: in one word
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +130,21 @@ def decide(alert: Alert, known: Known) -> Decision:
 
 def _decide(alert: Alert, known: Known) -> Decision:
     if MARK in alert.labels:
-        return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back", is_last_word=False)
+        return _drop(HeldBack.OWN_MESSAGE, "it is a message of Paramedic's own that came back")
     last = known.last
     if alert.informational and (alert.status is not Status.RESOLVED or last is None or last.status is Status.RESOLVED):
         word = severity_words.shown(alert.labels.get(severity_words.LABEL, ""))
-        return Decision(Verdict.DROP, f"its severity {word} is for information: it pages nobody", is_last_word=False)
+        return _drop(HeldBack.INFORMATION, f"its severity {word} is for information: it pages nobody")
     if alert.status is Status.ACKNOWLEDGED:
         return _of_acknowledged(alert, known)
     newer = is_newer(alert, last)
     if alert.status is Status.RESOLVED:
         if last is not None and last.status is Status.FIRING and not newer:
-            return Decision(
-                Verdict.DROP,
-                f"what was over at {iso(alert.effective_at)} began again at {iso(last.at)}",
-                is_last_word=False,
-            )
+            over = f"what was over at {iso(alert.effective_at)} began again at {iso(last.at)}"
+            return _drop(HeldBack.STALE, over)
         if known.live is None:
-            return Decision(
-                Verdict.DROP, "its sender says it is over, and no incident is open for it", is_last_word=newer
+            return replace(
+                _drop(HeldBack.OVER, "its sender says it is over, and no incident is open for it"), is_last_word=newer
             )
         number, state = known.live
         return Decision(
@@ -154,10 +153,13 @@ def _decide(alert: Alert, known: Known) -> Decision:
             is_last_word=newer,
         )
     if last is not None and last.status is Status.RESOLVED and not newer:
-        return Decision(
-            Verdict.DROP, f"it began before {iso(last.at)}, when its sender says that it was over", is_last_word=False
-        )
+        return _drop(HeldBack.STALE, f"it began before {iso(last.at)}, when its sender says that it was over")
     return _of_firing(alert, known, is_last_word=newer)
+
+
+def _drop(why: HeldBack, reason: str) -> Decision:
+    """An alert that is no newest word of its sender, and has no consequence."""
+    return Decision(Verdict.DROP, reason, is_last_word=False, held_by=why)
 
 
 def _of_acknowledged(alert: Alert, known: Known) -> Decision:
@@ -167,7 +169,7 @@ def _of_acknowledged(alert: Alert, known: Known) -> Decision:
     """
     taken = f"{alert.by or 'somebody'} has acknowledged it at its sender ({alert.source})"
     if known.live is None:
-        return Decision(Verdict.DROP, f"{taken}, and no incident is open for it", is_last_word=False)
+        return _drop(HeldBack.TAKEN, f"{taken}, and no incident is open for it")
     number, state = known.live
     if state is State.HANDED_OVER:
         return Decision(Verdict.ACKNOWLEDGE, f"{taken}: the escalation pauses", is_last_word=False)
@@ -185,7 +187,11 @@ def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
         )
     if known.window is not None:
         return Decision(
-            Verdict.HOLD, f"{known.window.words}; looked at again then", known.window.ends_at, is_last_word=is_last_word
+            Verdict.HOLD,
+            f"{known.window.words}; looked at again then",
+            known.window.ends_at,
+            is_last_word=is_last_word,
+            held_by=HeldBack.MAINTENANCE,
         )
     if known.down is not None:
         return Decision(
@@ -193,6 +199,7 @@ def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
             f"its service depends on {known.down.service}, and {known.down.words}; looked at again when that is over",
             known.now + LOOK_AGAIN,
             is_last_word=is_last_word,
+            held_by=HeldBack.DEPENDENCY,
         )
     if known.waited is not None:
         number, over_at = known.waited
@@ -203,6 +210,7 @@ def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
                 f"{name(number)}, for which it waited, is over since {iso(over_at)}; looked at again when it had time to recover",
                 until,
                 is_last_word=is_last_word,
+                held_by=HeldBack.RECOVERING,
             )
     return _of_unhindered(alert, known, is_last_word=is_last_word)
 
@@ -218,6 +226,7 @@ def _of_unhindered(alert: Alert, known: Known, *, is_last_word: bool) -> Decisio
                 f"it began before {well}; looked at again when that settled",
                 until,
                 is_last_word=is_last_word,
+                held_by=HeldBack.SETTLING,
             )
         return Decision(Verdict.OPEN, f"it still fires, though {well}", is_last_word=is_last_word)
     if (

@@ -49,6 +49,12 @@ class StoreMetrics(Collector):
 def gauges(work: LiveWork) -> Iterable[Metric]:
     """What waits, and what is under way."""
     yield from _queue("paramedic_inbox", "alerts", "Alerts that wait for their decision.", work.inbox)
+    held = GaugeMetricFamily(
+        "paramedic_held_alerts", "Alerts that are held now, and looked at again.", labels=["reason"]
+    )
+    for reason, count in work.held.items():
+        held.add_metric([reason], count)
+    yield held
     yield from _queue("paramedic_outbox", "orders", "Runs that Prefect does not have yet.", work.outbox)
     yield from _queue("paramedic_messages", "due", "Messages to people that could be sent now.", work.messages)
     late = "Messages to people that have been due for a minute or longer."

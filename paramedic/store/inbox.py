@@ -265,7 +265,16 @@ _DECIDED = (
     .values(
         {
             column: bindparam(column)
-            for column in ("state", "look_again_at", "verdict", "reason", "incident", "triaged_at", "waits_for")
+            for column in (
+                "state",
+                "look_again_at",
+                "verdict",
+                "reason",
+                "incident",
+                "triaged_at",
+                "waits_for",
+                "held_by",
+            )
         }
     )
 )
@@ -280,6 +289,7 @@ def decided(
     incident: int | None,
     look_again_at: datetime | None,
     waits_for: str | None = None,
+    held_by: str | None = None,
 ) -> None:
     """Write the decision to the receipt; a held one is decided again at `look_again_at`, or before by `look_again_for`."""
     written = {
@@ -291,6 +301,7 @@ def decided(
         "incident": incident,
         "triaged_at": tx.now,
         "waits_for": waits_for if look_again_at else None,
+        "held_by": held_by,
     }
     tx.conn.execute(_DECIDED, written)
 
@@ -331,9 +342,18 @@ def is_empty(tx: Tx) -> bool:
 
 
 def listed(
-    tx: Tx, *, states: Collection[str] = (), incident: int | None = None, limit: int = 50, before: int | None = None
+    tx: Tx,
+    *,
+    states: Collection[str] = (),
+    incident: int | None = None,
+    held_back: bool = False,
+    limit: int = 50,
+    before: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The received alerts with decision and reason, newest first; `before` continues from a position."""
+    """The received alerts with decision and reason, newest first; `before` continues from a position.
+
+    `held_back`: only those that are held, or were dropped.
+    """
     query = select(inbox).order_by(inbox.c.position.desc()).limit(limit)
     if before is not None:
         query = query.where(inbox.c.position < before)
@@ -341,6 +361,8 @@ def listed(
         query = query.where(inbox.c.state.in_(states))
     if incident is not None:
         query = query.where(inbox.c.incident == incident)
+    if held_back:
+        query = query.where(inbox.c.held_by.is_not(None))
     return [as_dict(row) for row in tx.conn.execute(query)]
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Table, func, select
 
 from paramedic.incidents.incident import State
 from paramedic.store import Tx, deliveries, inbox, kill_switch, running_processes
+from paramedic.store.held_alerts import held
 from paramedic.store.tables import acts, claims, incidents, messages, outbox
 
 #: A message that has been due for so long is late.
@@ -27,6 +28,7 @@ class LiveWork:
     """The figures of one moment, read in one transaction."""
 
     inbox: Waiting  # alerts without a first decision
+    held: Mapping[str, int]  # alerts that are held now, by what holds them (`HeldBack`)
     outbox: Waiting  # orders that Prefect does not have yet, by when they were written
     messages: Waiting  # messages that could be sent now, by when they were due
     late: int  # messages that have been due for LATE
@@ -47,6 +49,7 @@ def live_work(tx: Tx) -> LiveWork:
     by_state = {State(row[0]): row[1] for row in tx.conn.execute(states.group_by(incidents.c.state))}
     return LiveWork(
         inbox=_waiting(tx, count, oldest),
+        held=held(tx),
         outbox=_queue(tx, outbox, outbox.c.written_at, outbox.c.state == "waiting"),
         messages=_queue(tx, messages, messages.c.due_at, sendable),
         late=_count(tx, messages, sendable & (messages.c.due_at <= tx.now - LATE)),

@@ -67,6 +67,7 @@ def test_every_question_has_one_answer_with_its_reason(received: Alert, known: K
     assert decision == decide(received, known)
     assert len(decision.reason) > 10
     assert (decision.until is not None) == (decision.verdict is Verdict.HOLD)
+    assert (decision.held_by is not None) == (decision.verdict in (Verdict.HOLD, Verdict.DROP)), "in one word, too"
     assert decision.until is None or decision.until > known.now
 
 

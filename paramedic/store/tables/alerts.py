@@ -24,9 +24,11 @@ inbox = Table(
     Column("urgency", Integer, nullable=False, server_default="1"),
     Column("raw", String(36)),  # its body in raw_bodies; "-": not kept; null: it came in none
     Column("waits_for", Words),  # of what is held: for what, beside the time; null: for the time alone
+    Column("held_by", String(32)),  # a HeldBack: why it is held, or was dropped
     Index("inbox_waiting", "state", "position"),
     partial_index("inbox_new", "state", "urgency", "position", where="state = 'new'"),
     partial_index("inbox_due", "state", "urgency", "look_again_at", where="state = 'held'"),
+    partial_index("inbox_held_back", "position", where="held_by IS NOT NULL"),
     partial_index("inbox_waits_for", "waits_for", where="state = 'held'"),
     # An older version reads the inbox by the next one, and by inbox_waiting.
     partial_index("inbox_critical", "severity", "position", where="severity = 'critical' AND state <> 'triaged'"),

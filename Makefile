@@ -1,11 +1,11 @@
-# make demo | test | quick | lint | bench-window | bench-latency | bench-ingest | bench-commands | bench-ssh | bench-kubernetes | bench-logins | kill-table | containers | image | kubernetes | break-kill-table | production | schedules | tables | golden | pictures: each sets up what it needs in .venv first.
+# make demo | test | quick | lint | bench-window | bench-latency | bench-ingest | bench-checks | bench-commands | bench-ssh | bench-kubernetes | bench-logins | kill-table | containers | image | kubernetes | break-kill-table | production | schedules | tables | golden | pictures: each sets up what it needs in .venv first.
 
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$one; break; }; done)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test quick lint lint-types lint-style lint-contracts bench-window bench-latency bench-ingest bench-commands bench-ssh bench-kubernetes bench-logins kill-table containers image kubernetes production break-kill-table schedules tables golden pictures clean
+.PHONY: demo test quick lint lint-types lint-style lint-contracts bench-window bench-latency bench-ingest bench-checks bench-commands bench-ssh bench-kubernetes bench-logins kill-table containers image kubernetes production break-kill-table schedules tables golden pictures clean
 
 demo: .venv/ready
 	@$(BIN)/paramedic demo $(ARGS)
@@ -60,6 +60,9 @@ bench-kubernetes: .venv/ready # builds kube-apiserver and kube-controller-manage
 
 bench-ingest: .venv/ready
 	@$(BIN)/python benchmarks/ingest.py $(ARGS)
+
+bench-checks: .venv/ready
+	@$(BIN)/python benchmarks/checks.py $(ARGS)
 
 kill-table: .venv/ready
 	@LONG_TESTS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile tests/kill tests/responder/test_features.py tests/real/test_ssh_network.py $(ARGS)

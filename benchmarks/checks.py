@@ -113,11 +113,10 @@ def _paramedic(folder: Path, port: int, targets: int, seconds: int) -> None:
         print(
             f"paramedic: every target was measured once, {time.monotonic() - began:.0f} s after the start", flush=True
         )
-        family = _family(stack)
-        before, at = _cpu_seconds(family), time.monotonic()
+        before, at = _cpu_seconds(stack), time.monotonic()
         until(lambda: time.monotonic() - at > seconds, stack.tick, seconds=seconds + 60)
-        share = (_cpu_seconds(family) - before) / (time.monotonic() - at)
-        memory = sum(_proportional_kb(process.pid) for process in family) / 1024
+        share = (_cpu_seconds(stack) - before) / (time.monotonic() - at)
+        memory = sum(_proportional_kb(process.pid) for process in _family(stack)) / 1024
         late, count = _late(store, seconds)
     print(f"paramedic: {share:.2f} of a core (reach 1), {memory:.0f} MB (400), {late} late of {count} samples (0)")
 
@@ -154,11 +153,12 @@ def _family(stack: Stack) -> list[psutil.Process]:
     return [head, *head.children(recursive=True)]
 
 
-def _cpu_seconds(family: list[psutil.Process]) -> float:
+def _cpu_seconds(stack: Stack) -> float:
+    """Of the responder and all that it has started, what has ended and been waited for too."""
     total = 0.0
-    for process in family:
+    for process in _family(stack):
         with contextlib.suppress(psutil.Error):
-            total += sum(process.cpu_times()[:2])
+            total += sum(process.cpu_times()[:4])
     return total
 
 

@@ -56,8 +56,8 @@ def measure_until_the_next_round(this: Round, placed: list[CheckAtTarget]) -> st
 def _measure(this: Round, placed: list[CheckAtTarget], round_log: RoundLog) -> int:
     """Sample until the round ends; returns the number of samples. Raises _Edited with that number."""
     with this.store.read() as tx:
-        last = [(placed_check, checks.sampled_at(tx, placed_check)) for placed_check in placed]
-        ages = [(placed_check, tx.now - at if at else None) for placed_check, at in last]
+        last = checks.last_sampled(tx)
+        ages = [(placed_check, tx.now - at if (at := last.get(placed_check.key)) else None) for placed_check in placed]
         was_blind = mass_failure.current(tx) == mass_failure.BLIND
     timeout = this.settings.probe_timeout
     control_probes = ControlProbes(

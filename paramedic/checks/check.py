@@ -130,6 +130,11 @@ class CheckAtTarget:
     target: Target
 
     @property
+    def key(self) -> tuple[str, str, str]:
+        """What it is known by: its runbook, its name there, its target's id."""
+        return self.runbook, self.check.name, self.target.id
+
+    @property
     def name(self) -> str:
         """Its name for people: `tracking-api-slow/http`."""
         return f"{self.runbook}/{self.check.name}"

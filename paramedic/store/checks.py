@@ -12,7 +12,7 @@ from paramedic.checks.chart import Point
 from paramedic.checks.check import SOURCE, CheckAtTarget, Sample
 from paramedic.checks.threshold import CheckState, Threshold, begin
 from paramedic.machine.clock import spoken
-from paramedic.store import Tx, check_counts, check_states, check_subjects, inbox, incidents, mass_failure
+from paramedic.store import Tx, check_counts, check_subjects, inbox, incidents, mass_failure
 from paramedic.store.check_alerts import due
 from paramedic.store.check_judgement import Known, Step, gap, judged
 from paramedic.store.check_states import State, state_of
@@ -105,6 +105,15 @@ def sampled_at(tx: Tx, placed: CheckAtTarget) -> datetime | None:
     return tx.conn.execute(query).scalar_one_or_none()
 
 
+def last_sampled(tx: Tx) -> dict[tuple[str, str, str], datetime | None]:
+    """When each check was last sampled, by runbook, name and target's id: of those that are known, all at once."""
+    key = (states.c.runbook, states.c.name, states.c.target)
+    same = (samples.c.runbook == key[0], samples.c.name == key[1], samples.c.target == key[2])
+    newest = select(samples.c.at).where(*same).order_by(samples.c.at.desc()).limit(1).correlate(states)
+    query = select(*key, newest.scalar_subquery().label("at")).distinct()
+    return {(row.runbook, row.name, row.target): row.at for row in tx.conn.execute(query)}
+
+
 def expect(tx: Tx, placed: CheckAtTarget) -> None:
     """Expect samples of the check from now on: without them its states go stale, and the watchdog pages a person."""
     stale_at = tx.now + gap(placed)
@@ -136,11 +145,11 @@ def retire(tx: Tx, placed: Sequence[CheckAtTarget]) -> None:
         for each in placed_check.check.thresholds
     }
     check_subjects.retire(tx, known)
-    for row in check_states.listed(tx):
-        if (row.runbook, row.name, row.target, row.metric) not in known:
-            at = (states.c.runbook == row.runbook) & (states.c.name == row.name)
-            at &= (states.c.target == row.target) & (states.c.metric == row.metric)
-            tx.conn.execute(delete(states).where(at))
+    columns = (states.c.runbook, states.c.name, states.c.target, states.c.metric)
+    for row in tx.conn.execute(select(*columns)).all():
+        if tuple(row) not in known:
+            same = [column == value for column, value in zip(columns, row, strict=True)]
+            tx.conn.execute(delete(states).where(*same))
 
 
 # --- one metric -------------------------------------------------------------------------------------------------------

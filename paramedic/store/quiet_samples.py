@@ -46,7 +46,7 @@ def record_quiet(tx: Tx, seen: Sequence[tuple[CheckAtTarget, Sample]]) -> list[R
     told: list[Recorded | None] = []
     quiet: list[_Quiet] = []
     for placed, sample in seen:
-        facts = known.pop(_key(placed), None)  # the next sample of the same check goes by what this one leaves
+        facts = known.pop(placed.key, None)  # the next sample of the same check goes by what this one leaves
         found = None if facts is None else _quiet(placed, replace(sample, at=tx.now), facts)
         quiet += [] if found is None else [found]
         told.append(None if found is None else _recorded(found))
@@ -142,22 +142,18 @@ def _write(tx: Tx, quiet: Sequence[_Quiet]) -> None:
 
 
 def _sample(tx: Tx, quiet: _Quiet) -> dict[str, Any]:
-    runbook, name, target = _key(quiet.placed)
+    runbook, name, target = quiet.placed.key
     seen = {"at": tx.now, "values": quiet.found.values, "why": quiet.sample.why, "each": None}
     return {"runbook": runbook, "name": name, "target": target, **seen}
 
 
 def _states(tx: Tx, quiet: _Quiet) -> Iterator[dict[str, Any]]:
     for step in quiet.found.steps:
-        key = zip(_KEY, (*_key(quiet.placed), step.threshold.metric), strict=True)
+        key = zip(_KEY, (*quiet.placed.key, step.threshold.metric), strict=True)
         yield {f"of_{name}": of for name, of in key} | step.columns(quiet.placed, tx.now, quiet.sample.why)
 
 
 def _is_turn(tx: Tx, placed: CheckAtTarget) -> bool:
     """Whether this sample is the one in _TRIM_EVERY, which for another check is another."""
     number = int(tx.now.timestamp() / placed.check.every.total_seconds())
-    return (number + zlib.crc32("/".join(_key(placed)).encode())) % _TRIM_EVERY == 0
-
-
-def _key(placed: CheckAtTarget) -> tuple[str, str, str]:
-    return placed.runbook, placed.check.name, placed.target.id
+    return (number + zlib.crc32("/".join(placed.key).encode())) % _TRIM_EVERY == 0

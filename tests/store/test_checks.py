@@ -137,6 +137,7 @@ def test_a_process_that_goes_on_where_another_ended_sees_the_same_window(timed: 
     with timed.read() as tx:
         assert checks.sampled_at(tx, placed()) == tx.now
         assert checks.sampled_at(tx, placed("other")) is None
+        assert checks.last_sampled(tx) == {placed().key: tx.now}
     see(0)
     with timed.read() as tx:
         state = checks.state(tx, placed(), "error_rate")

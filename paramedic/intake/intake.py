@@ -37,7 +37,7 @@ from paramedic.text.yaml_document import BadDocument
 log = logging.getLogger(__name__)
 
 #: How long one transaction of decisions lasts, how many it makes at most, and how long others have the store after it.
-_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.02, 100, 0.01
+_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.02, 100, 0.004
 
 #: The same while alerts come in: a tenth of the time is left to decide in, however many come, and half where a critical
 #: one is among them.

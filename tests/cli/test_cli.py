@@ -259,7 +259,7 @@ def test_the_kill_switch_is_thrown_and_taken_back_with_a_name(data: Path) -> Non
 
 def test_lint_names_the_fault_and_fails(tmp_path: Path) -> None:
     shipped = Path(__file__).parents[2] / "runbooks"
-    for file in shipped.iterdir():
+    for file in (file for file in shipped.iterdir() if file.is_file()):
         (tmp_path / file.name).write_text(file.read_text().replace("settle:", "setle:"))
     assert "did you mean settle?" in paramedic("runbook", "lint", "--folder", str(tmp_path), code=1)
     assert "nothing wrong" in paramedic("runbook", "lint", "--folder", str(shipped))

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Self
 
-import psutil
 import pytest
 
 from paramedic.doors import changing, reading
 from paramedic.errors import TemporaryError
-from paramedic.integrations.probes import tls
+from paramedic.integrations.probes import host, tls
+from paramedic.kinds.probing import Question
 from paramedic.kinds.transport import Ended, TcpPort, UnixSocket
 from paramedic.processes import going_on
 from paramedic.remediation.health import Sight
@@ -266,6 +266,10 @@ class Network:
         took_ms = 1e9 if f"slow:{url}" in self._machine.failing else 0.001
         return http_probe.Probe(Sight.FAILING if fails else Sight.WELL, 500 if fails else 200, took_ms, "an answer")
 
+    def used(self, question: Question) -> dict[str, float]:
+        self.asked.append((question.where,))
+        return dict.fromkeys(("cpu", "memory", "memory_percent", "disk", "inodes", "load", "open_files"), 1.0)
+
     def json(self, url: str, timeout: timedelta, **_: Any) -> Any:
         self.asked.append((url, timeout))
         raise TemporaryError("nothing is said")
@@ -292,8 +296,7 @@ def in_place(patch: pytest.MonkeyPatch, clock: Clock) -> tuple[Machine, Network]
     patch.setattr(json_question, "ask", network.json)
     patch.setattr(socket, "create_connection", network.connect)
     patch.setattr(tls, "shown_chain", network.chain)
-    patch.setattr(psutil, "cpu_percent", lambda _seconds: 1.0)
-    patch.setattr(psutil, "disk_usage", lambda path: network.asked.append((path,)) or SimpleNamespace(percent=1.0))
+    patch.setattr(host, "used", network.used)
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in ("paramedic", "tasks"):
             for word, instead in (("utc_now", clock.now), ("boottime", clock.steady)):

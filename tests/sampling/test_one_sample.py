@@ -90,7 +90,7 @@ def test_a_certificate_says_how_long_it_is_good_and_a_server_that_shows_none_is_
 def test_this_machine_is_measured() -> None:
     seen = look(made(check="host"))
     assert seen.values is not None
-    assert set(seen.values) == {"cpu", "memory", "memory_percent", "disk"}
+    assert set(seen.values) == {"cpu", "memory", "memory_percent", "disk", "inodes", "load", "open_files"}
 
 
 def test_the_targets_process_is_measured_and_only_if_it_is_one_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,14 @@ def test_only_the_requests_that_count_are_counted(log: Path) -> None:
     assert values(look(log, only="^GET /health"))["error_rate"] == 100
 
 
+def test_the_percentiles_of_few_requests_count_the_missing_ones_as_quick(log: Path) -> None:
+    log.write_text(line(more=" 3.0") + line(more=" 0.1") * 3)
+    seen = values(look(log, took="last"))
+    assert seen["latency_p99"] == pytest.approx(3, rel=0.011)
+    assert seen["latency_p95"] == pytest.approx(0.1, rel=0.011)
+    assert seen["latency_p50"] == 0
+
+
 def test_a_log_without_times_does_not_say_how_long_a_request_took(log: Path) -> None:
     log.write_text(line() * 30)
     seen = look(log, latency_p95={"critical": "1s"})

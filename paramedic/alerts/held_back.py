@@ -4,8 +4,10 @@ from enum import StrEnum
 
 
 class HeldBack(StrEnum):
-    """What holds an alert back. The first four hold it for a time, the others for good."""
+    """What holds an alert back. The first six hold it for a time, the others for good."""
 
+    SILENCE = "silence"  # somebody silenced what matches
+    INHIBITED = "inhibited"  # another alert fires and inhibits it, by a rule
     MAINTENANCE = "maintenance"  # its target is being worked on
     DEPENDENCY = "dependency"  # a service that its service needs is down
     RECOVERING = "recovering"  # that one is up again, and it has time to recover

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
+from paramedic.alerts.inhibition import Inhibition
+from paramedic.alerts.silence import check_matchers
 from paramedic.catalog import dependencies, target_kinds
 from paramedic.catalog.dependencies import Fault
 from paramedic.catalog.hosts import HostName, ListedHost, Spelling, made_of
@@ -147,12 +149,34 @@ class _Service(BaseModel):
     targets: list[_Listed] = Field(min_length=1, description="everything that may be acted on, each once")
 
 
+def _readable(texts: list[str]) -> list[str]:
+    check_matchers(tuple(texts))
+    return texts
+
+
+_Matchers = Annotated[list[Annotated[str, Field(max_length=5000)]], Field(min_length=1), AfterValidator(_readable)]
+
+
+class _Inhibit(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
+    source_matchers: _Matchers = Field(
+        description="which alerts inhibit others while they fire: ['alertname=\"HostDown\"']"
+    )
+    target_matchers: _Matchers = Field(description="which alerts are held meanwhile: ['severity=\"warning\"']")
+    equal: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default=[], max_length=20, description="labels that must be equal in both; a missing one is empty: [instance]"
+    )
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     hosts: dict[HostName, ListedHost] = Field(
         default={}, description="how the machines of targets are reached, by name; without it all are this one"
     )
     services: dict[_Name, _Service] = Field(description="every service, by name")
+    inhibit: list[_Inhibit] = Field(
+        default=[], max_length=100, description="which alerts are held while which others fire, as Alertmanager has it"
+    )
 
 
 def schema() -> dict[str, Any]:
@@ -168,6 +192,7 @@ class Services:
     spellings: dict[str, str] = field(default_factory=dict)  # what alerts call a host -> the host
     facts: dict[str, ServiceFacts] = field(default_factory=dict)  # of each listed service
     hosts: dict[str, Host] = field(default_factory=dict)  # those of `hosts`, by name
+    inhibit: list[Inhibition] = field(default_factory=list)
     needs: dict[str, tuple[Needed, ...]] = field(default_factory=dict)  # what services with `depends_on` depend on
 
     def by_id(self, target: str) -> Target | None:
@@ -215,6 +240,10 @@ def parse_services(text: str, file: str) -> Services:
     if problems or draft.value is None:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.line, problem.column)))
     _overlap(found)
+    found.inhibit.extend(
+        Inhibition(tuple(rule.source_matchers), tuple(rule.target_matchers), tuple(rule.equal))
+        for rule in draft.value.inhibit
+    )
     found.needs.update(dependencies.needs(found.facts, found))
     return found
 

@@ -40,6 +40,7 @@ COMMANDS = {
     "resume": ("resume", "Allow acts again."),
     "deployment": ("deployment", "Tell of a deployment, list those known."),
     "maintenance": ("maintenance_group", "Plan, list and end maintenance windows."),
+    "silence": ("silence_group", "Silence alerts by matchers, list and end silences."),
     "pauses": ("resume", "What is paused, by whom and why."),
     "breaker": ("breaker", "What is blocked because it did not help; reset it."),
     "backup": ("backup", "Write the store into one file, while everything runs."),

@@ -17,6 +17,7 @@ from paramedic.cli.doctor_channels import channels, mail
 from paramedic.cli.doctor_hosts import hosts
 from paramedic.cli.doctor_playbooks import playbooks
 from paramedic.cli.doctor_prefect import acting, prefect, shortcuts
+from paramedic.cli.doctor_quiet import quiet
 from paramedic.cli.doctor_targets import commands, releases, rights, targets
 from paramedic.cli.finding import APART, Finding, listed, store_of
 from paramedic.cli.output import NO_FOLDER, AsJson, Data, command_of, console, hanging, say_json, settings_of
@@ -230,6 +231,7 @@ LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     prefect,
     shortcuts,
     acting,
+    quiet,
 )
 
 doctor_command = command_of(app)

@@ -65,7 +65,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Limit = Annotated[int, typer.Option(help="The maximum number.", min=1, max=100_000)]
 
 
-def _person(by: str) -> str:
+def person_named(by: str) -> str:
     """Who acts, for the trail. Raises BadParameter for what names nobody."""
     if not by.strip() or len(by) > _LONGEST_NAME or not by.isprintable():
         raise typer.BadParameter(f"{by!r:.80} names nobody; write 1 to {_LONGEST_NAME} characters, e.g. ada")
@@ -82,7 +82,7 @@ def written(words: str) -> str:
 #: Characters.
 _LONGEST_NAME = 200
 
-By = Annotated[str, typer.Option("--by", help="Who you are.", envvar="USER", metavar="PERSON", callback=_person)]
+By = Annotated[str, typer.Option("--by", help="Who you are.", envvar="USER", metavar="PERSON", callback=person_named)]
 
 
 def protected_settings(data: Path | None, *, may_be_new: bool = False) -> Settings:

@@ -7,15 +7,12 @@ from datetime import datetime
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from paramedic import keys
-from paramedic.gateway import not_now, pages
+from paramedic.gateway import incident_link, not_now, pages
 from paramedic.gateway.form import Forms, NotThisForm
 from paramedic.gateway.form import read as read_form
 from paramedic.incidents.incident import IllegalMove, Incident, State
-from paramedic.messages import signed_link
-from paramedic.messages.signed_link import Acknowledgement, BadLink
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, incidents, lifecycle
+from paramedic.store import Store, StoreUnavailable, incidents, lifecycle
 from paramedic.store.incidents import NoSuchIncident
 
 log = logging.getLogger(__name__)
@@ -34,7 +31,7 @@ class AcknowledgementEndpoint:
         return self._page(token, request)
 
     def _page(self, token: str, request: Request, *, wrong: str = "") -> Response:
-        link = self._read(token)
+        link = incident_link.read(self._settings, self._store, token)
         if isinstance(link, Response):
             return link
         try:
@@ -45,7 +42,7 @@ class AcknowledgementEndpoint:
             return pages.page("say", 410, title="It is gone", words=str(error))
         except (StoreUnavailable, OSError) as error:  # OSError: the key that signs
             return not_now.to_person(error)
-        answer = _incident_page(incident, link.person, form=issued.field, wrong=wrong)
+        answer = _incident_page(incident, link.person, form=issued.field, wrong=wrong, token=token)
         self._forms.set_cookie(answer, request, issued)
         return answer
 
@@ -58,7 +55,7 @@ class AcknowledgementEndpoint:
         return await run_in_threadpool(self._acknowledge, token, request, form)
 
     def _acknowledge(self, token: str, request: Request, form: Mapping[str, str]) -> Response:
-        link = self._read(token)
+        link = incident_link.read(self._settings, self._store, token)
         if isinstance(link, Response):
             return link
         try:
@@ -74,22 +71,11 @@ class AcknowledgementEndpoint:
             return pages.page("say", 410, title="It is gone", words=str(error))
         except (StoreUnavailable, OSError) as error:
             return not_now.to_person(error)
-        return _incident_page(incident, link.person, taken_from=before)
-
-    def _read(self, token: str) -> Acknowledgement | Response:
-        try:
-            link = signed_link.read(keys.link_key(self._settings), token, self._settings.link_expires)
-            if link.store != self._store.uuid:
-                return pages.page("say", 410, title="Another store", words="This link is of a store that is gone.")
-        except BadLink as error:
-            return pages.page("say", 410, title="This link does not work", words=str(error))
-        except (StoreUnavailable, StoreUnknown, OSError) as error:  # OSError: the key that signs links
-            return not_now.to_person(error)
-        return link
+        return _incident_page(incident, link.person, taken_from=before, token=token)
 
 
 def _incident_page(
-    incident: Incident, person: str, *, form: str = "", wrong: str = "", taken_from: str | None = None
+    incident: Incident, person: str, *, form: str = "", wrong: str = "", taken_from: str | None = None, token: str
 ) -> Response:
     """The page of the incident as it is: what has happened so far, and the button where there is something to take.
 
@@ -127,6 +113,7 @@ def _incident_page(
         effect=f"Opening this page has changed nothing. {effect}",
         form=form,
         wrong=wrong,
+        token=token,
     )
 
 

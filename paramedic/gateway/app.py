@@ -24,6 +24,7 @@ from paramedic.gateway.heartbeats import HeartbeatEndpoint
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import refused
 from paramedic.gateway.senders import Senders
+from paramedic.gateway.silence_link import SilenceEndpoint
 from paramedic.gateway.stray import StrayDeliveries
 from paramedic.gateway.tiers import ServiceTiers
 from paramedic.intake.intake import Wake
@@ -90,6 +91,9 @@ def make_app(
     links = AcknowledgementEndpoint(settings, store, forms)
     app.add_api_route("/ack/{token}", links.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/ack/{token}", links.acknowledge, methods=["POST"], include_in_schema=False)
+    silencing = SilenceEndpoint(settings, store, forms)
+    app.add_api_route("/ack/silence/{token}", silencing.show, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/ack/silence/{token}", silencing.silence, methods=["POST"], include_in_schema=False)
     approvals = ApprovalEndpoint(settings, store, forms)
     app.add_api_route("/approve/{token}", approvals.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/approve/{token}", approvals.decide, methods=["POST"], include_in_schema=False)

@@ -22,7 +22,17 @@ _TEMPLATES = {
 {% if incident.because %}<dt>{{ "How it ended" if over else "Why it is a person's" }}</dt>
 <dd>{{ incident.because }}</dd>{% endif %}</dl>
 {% if button %}<form method="post"><input type="hidden" name="form" value="{{ form }}"><button>{{ button }}</button></form>
-<p>{{ effect }}</p>{% endif %}{% endblock %}""",
+<p>{{ effect }}</p>{% endif %}
+{% if not over %}<p><a href="silence/{{ token }}">Silence its alerts for a time</a></p>{% endif %}{% endblock %}""",
+    "silence": """{% extends "page" %}{% block body %}{% if wrong %}<p><strong>{{ wrong }}</strong></p>{% endif %}
+<dl><dt>Incident</dt><dd>{{ incident.id }}, {{ incident.title }} on {{ incident.target }}, {{ incident.severity }}</dd>
+<dt>Silenced would be</dt><dd>{{ matchers }}</dd>
+<dt>Alerts of other open incidents that match as well</dt><dd>{{ others }}</dd><dt>By</dt><dd>{{ person }}</dd></dl>
+<form method="post"><input type="hidden" name="form" value="{{ form }}"><p><label>Why
+<input name="reason" maxlength="500" autocomplete="off"></label></p>
+{% for count in hours %}<button name="hours" value="{{ count }}">{{ count }} h</button> {% endfor %}</form>
+<p>Opening this page has changed nothing. What matches is held until the silence ends, and handled then if it still fires. The
+incident itself goes on, and so do pages about it: take it as well.</p>{% endblock %}""",
     "approve": """{% extends "page" %}{% block body %}{% if wrong %}<p><strong>{{ wrong }}</strong></p>{% endif %}
 <dl><dt>Change</dt><dd>{{ approval.remedy }}</dd>
 {% if approval.touches %}<dt>It touches</dt><dd style="white-space:pre-wrap">{{ approval.touches }}</dd>{% endif %}

@@ -10,7 +10,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.intake.routing import Place
 from paramedic.intake.triage import Decision, Known, Verdict
 from paramedic.remediation.service import ServiceFacts
-from paramedic.store import Tx, dependencies, inbox, incidents, joining, lifecycle
+from paramedic.store import Tx, dependencies, held_alerts, incidents, inhibitions, joining, lifecycle, silences
 from paramedic.store.inbox import Receipt
 from paramedic.store.runbook_versions import Plan
 
@@ -57,8 +57,8 @@ def carry_out(tx: Tx, decided: Decided, services: Services) -> Kept:
             incidents.note(tx, live.number, by=_at_sender(alert), text=decision.reason)
         case Verdict.WAIT:
             return _wait(tx, decided, services)
-        case Verdict.HOLD if decided.known.waited is not None:
-            return Kept(decision.reason, decided.known.waited[0], decided.receipt.waits_for)
+        case Verdict.HOLD:
+            return _held(tx, decided)
     if alert.status is Status.RESOLVED and live is None and services.needs:
         waited = dependencies.end_affected(tx, alert)
         if waited is not None:
@@ -66,12 +66,23 @@ def carry_out(tx: Tx, decided: Decided, services: Services) -> Kept:
     return Kept(decision.reason, number)
 
 
+def _held(tx: Tx, decided: Decided) -> Kept:
+    """What a held alert waits for, beside its time, by the order in which triage asks."""
+    known, reason = decided.known, decided.decision.reason
+    if known.silence is not None:
+        silences.hides(tx, known.silence, decided.alert)
+        return Kept(reason, None, known.silence.waits_for)
+    if known.window is None and known.inhibited is not None:
+        return Kept(reason, None, inhibitions.waits_for(known.inhibited[0], decided.alert))
+    return Kept(reason, None if known.waited is None else known.waited[0], decided.receipt.waits_for)
+
+
 def _wait(tx: Tx, decided: Decided, services: Services) -> Kept:
     """Have the alert wait for the incident of what its service depends on; to look again at it is no new word of its sender."""
     down, service = decided.known.down, decided.at.service
     if down is None:
         raise ValueError("an alert waits only for a service that is down")
-    waits_for = inbox.for_incident(down.incident)
+    waits_for = held_alerts.for_incident(down.incident)
     if decided.receipt.waits_for != waits_for:
         about, reason = services.about(service), decided.decision.reason
         dependencies.affect(tx, down.incident, decided.alert, service=service, about=about, reason=reason)

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from types import MappingProxyType
 from paramedic.alerts.alert import Alert
 from paramedic.alerts.held_back import HeldBack
 from paramedic.alerts.last_word import LastWord
+from paramedic.alerts.silence import Silence
 from paramedic.catalog.library import Library
 from paramedic.incidents.incident import Incident
 from paramedic.intake import consequence, routing, triage
@@ -28,8 +29,10 @@ from paramedic.store import (
     inbox,
     incident_alerts,
     incidents,
+    inhibitions,
     maintenance,
     messages,
+    silences,
 )
 from paramedic.store.inbox import Receipt
 from paramedic.text.yaml_document import BadDocument
@@ -156,10 +159,11 @@ class Intake:
         self._held_back.clear()
         with self._store.record() as tx:
             receipts = inbox.waiting(tx, limit=self._size)
+            quiet = silences.in_force(tx) if receipts else []
             for receipt in receipts:
                 if count and (receipt.urgency != receipts[0].urgency or time.monotonic() > until):
                     break
-                target = self._decide(tx, receipt, library)
+                target = self._decide(tx, receipt, library, quiet)
                 opened += [target] if target is not None else []
                 count += 1
         if count:  # none where another gateway was first
@@ -183,7 +187,8 @@ class Intake:
             self._held_back.clear()
             try:
                 with self._store.record() as tx:
-                    opened = self._decide(tx, receipt, library) if inbox.still_waits(tx, receipt) else None
+                    waits = inbox.still_waits(tx, receipt)
+                    opened = self._decide(tx, receipt, library, silences.in_force(tx)) if waits else None
             except StoreUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - a fault about one alert keeps no other from its decision (P5)
@@ -216,11 +221,12 @@ class Intake:
             log.error("every alert goes to a person: %s", error)  # noqa: TRY400 - its words say it
             return Library.unusable(error.problems)
 
-    def _decide(self, tx: Tx, receipt: Receipt, library: Library) -> str | None:
-        """Decide on a receipt that still waits; returns the target where an incident opened, if one did."""
+    def _decide(self, tx: Tx, receipt: Receipt, library: Library, quiet: Sequence[Silence]) -> str | None:
+        """Decide on a receipt that still waits; returns the target where an incident opened. `quiet`: the silences in force."""
         alert = triage.bounded(receipt.alert, receipt.received_at)
         at, live = routing.placed(tx, alert, library, self._sender_services.get(receipt.sender))
         known = self._known(tx, receipt, alert, at, live, library)
+        known = replace(known, silence=next((silence for silence in quiet if silence.matches(alert)), None))
         alert = triage.begun_again(alert, known.last, receipt.received_at)
         decision = triage.decide(alert, known)
         other = live is not None and at.runbook is not None and at.runbook.name != live.runbook
@@ -229,6 +235,8 @@ class Intake:
         kept = consequence.carry_out(tx, Decided(receipt, alert, at, live, known, decision), library.services)
         if decision.is_last_word and known.last != LastWord(alert.status, alert.effective_at):
             fingerprints.remember(tx, alert, heard_at=receipt.received_at)
+        if receipt.is_new and (decision.is_last_word or alert.informational):
+            inhibitions.heard(tx, library.services.inhibit, alert)
         inbox.decided(
             tx,
             receipt,
@@ -266,6 +274,7 @@ class Intake:
             window=maintenance.covering(tx, service=at.service, target=at.target),
             down=dependencies.down(tx, library.services.needs.get(at.service, ())),
             waited=_waited(tx, receipt),
+            inhibited=inhibitions.inhibiting(tx, library.services.inhibit, alert),
         )
 
 

@@ -7,7 +7,9 @@ from enum import StrEnum
 from paramedic.alerts import severity_words
 from paramedic.alerts.alert import Alert, Status
 from paramedic.alerts.held_back import HeldBack
+from paramedic.alerts.inhibition import Inhibition
 from paramedic.alerts.last_word import LastWord
+from paramedic.alerts.silence import Silence
 from paramedic.incidents.incident import State, name
 from paramedic.machine.clock import iso, spoken
 from paramedic.remediation.dependency import Down
@@ -69,6 +71,8 @@ class Known:
         None  # the last incident of this service and target, if a playbook ended it well
     )
     reopen_within: timedelta = timedelta(minutes=30)
+    silence: Silence | None = None  # that matches it
+    inhibited: tuple[Inhibition, str] | None = None  # the rule, and the name of an alert by which it is inhibited
     window: Window | None = None  # the maintenance that the target is in
     down: Down | None = None  # a service that its service depends on, and that is down
     waited: tuple[int, datetime] | None = None  # the incident that it waited for, and when that was over
@@ -178,6 +182,14 @@ def _of_acknowledged(alert: Alert, known: Known) -> Decision:
 
 def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
     """The decision about what fires and is no repetition of what its sender has ended."""
+    if known.silence is not None:
+        return Decision(
+            Verdict.HOLD,
+            known.silence.words,
+            known.silence.ends_at,
+            is_last_word=is_last_word,
+            held_by=HeldBack.SILENCE,
+        )
     # What fires with an earlier start than its sender named before goes on firing: Alertmanager merges the alerts of
     # two Prometheus servers to the earliest start of both.
     if known.live is not None:
@@ -185,6 +197,12 @@ def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
         return Decision(
             Verdict.JOIN, f"the same service and target as {name(number)}, which is {state}", is_last_word=is_last_word
         )
+    waits = _that_waits(known, is_last_word=is_last_word)
+    return _of_unhindered(alert, known, is_last_word=is_last_word) if waits is None else waits
+
+
+def _that_waits(known: Known, *, is_last_word: bool) -> Decision | None:
+    """The decision about what has no incident and waits for something to end; None where it waits for nothing."""
     if known.window is not None:
         return Decision(
             Verdict.HOLD,
@@ -192,6 +210,15 @@ def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
             known.window.ends_at,
             is_last_word=is_last_word,
             held_by=HeldBack.MAINTENANCE,
+        )
+    if known.inhibited is not None:
+        rule, source = known.inhibited
+        return Decision(
+            Verdict.HOLD,
+            f"{source} fires and inhibits it, by the rule: {rule.words}; looked at again when that is over",
+            known.now + LOOK_AGAIN,
+            is_last_word=is_last_word,
+            held_by=HeldBack.INHIBITED,
         )
     if known.down is not None:
         return Decision(
@@ -212,7 +239,7 @@ def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
                 is_last_word=is_last_word,
                 held_by=HeldBack.RECOVERING,
             )
-    return _of_unhindered(alert, known, is_last_word=is_last_word)
+    return None
 
 
 def _of_unhindered(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:

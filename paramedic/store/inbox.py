@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -36,6 +36,8 @@ class Receipt:
     sender: str = ""
     waits_for: str | None = None
     """What it was held for, beside its time."""
+    is_new: bool = field(default=True, compare=False)
+    """Whether it was never decided on before."""
 
     @property
     def alert(self) -> Alert:
@@ -239,7 +241,16 @@ def _is_any_due(tx: Tx) -> bool:
 
 def _found(tx: Tx, query: Select[Any], **given: Any) -> list[Receipt]:
     return [
-        Receipt(row.position, row.receipt, row.received_at, row.alert, row.urgency, row.sender, row.waits_for)
+        Receipt(
+            row.position,
+            row.receipt,
+            row.received_at,
+            row.alert,
+            row.urgency,
+            row.sender,
+            row.waits_for,
+            row.state == "new",
+        )
         for row in tx.conn.execute(query, given)
     ]
 
@@ -309,16 +320,6 @@ def decided(
 def look_again(tx: Tx) -> None:
     """Decide held receipts now, because the reason for a hold ended early. Those that must wait are held again."""
     tx.conn.execute(update(inbox).where(inbox.c.state == "held").values(look_again_at=tx.now))
-
-
-def look_again_for(tx: Tx, waited_for: str) -> None:
-    """Decide the receipts now that are held for this, as `decided` was told it."""
-    tx.conn.execute(update(inbox).where(_HELD, inbox.c.waits_for == waited_for).values(look_again_at=tx.now))
-
-
-def for_incident(number: int) -> str:
-    """What receipts wait for that are held until this incident no longer says that its service is down."""
-    return f"incident:{number}"
 
 
 def depth(tx: Tx) -> tuple[int, datetime | None]:

@@ -5,7 +5,7 @@ from sqlalchemy import select, update
 from paramedic.alerts.alert import LEFT_OUT, Alert, Severity, Status
 from paramedic.alerts.alert_object import shown_name
 from paramedic.incidents.incident import Incident, State, name
-from paramedic.store import Tx, inbox, incident_alerts, messages
+from paramedic.store import Tx, held_alerts, incident_alerts, messages
 from paramedic.store.incident_alerts import Noted
 from paramedic.store.incidents import get, set_state, start_escalation
 from paramedic.store.runbook_versions import Plan, pin
@@ -44,7 +44,7 @@ def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = 
     if as_before or not judge_severity(tx, number, body):
         _update_on_join(tx, incident if as_before else get(tx, number), alert, noted, body)
     if noted.turned is Status.RESOLVED:  # its service may be up by now, and what depends on it waits for that
-        inbox.look_again_for(tx, inbox.for_incident(number))
+        held_alerts.look_again_for(tx, held_alerts.for_incident(number))
     if noted.turned is not None and not noted.is_change:
         _update_on_turn(tx, get(tx, number), noted.turned)
 

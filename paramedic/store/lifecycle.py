@@ -15,7 +15,7 @@ from paramedic.incidents.tier import Tier
 from paramedic.machine.clock import spoken
 from paramedic.remediation.approval import RESTORE
 from paramedic.remediation.service import UNLISTED, ServiceFacts
-from paramedic.store import Tx, acts, approvals, inbox, incident_alerts, incidents, messages
+from paramedic.store import Tx, acts, approvals, held_alerts, inbox, incident_alerts, incidents, messages
 from paramedic.store.attempts import end_attempts, raise_attempt, rungs_of
 from paramedic.store.incident_alerts import Wanted
 from paramedic.store.incidents import get, set_state, start_escalation
@@ -144,7 +144,7 @@ def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[
     )
     ended = {"ending": outcome.ending, "because": outcome.because, "ended_at": tx.now, "resolved_by": person}
     set_state(tx, incident, State.RESOLVED, **ended)
-    inbox.look_again_for(tx, inbox.for_incident(number))
+    held_alerts.look_again_for(tx, held_alerts.for_incident(number))
     append(
         tx,
         actor=actor,

@@ -15,7 +15,9 @@ from store_states import TARGET, alert
 
 from paramedic.alerts.alert import Alert, Status
 from paramedic.alerts.held_back import HeldBack
+from paramedic.alerts.inhibition import Inhibition
 from paramedic.alerts.last_word import LastWord
+from paramedic.alerts.silence import Silence
 from paramedic.catalog.library import Library, read_folder
 from paramedic.intake.intake import Intake
 from paramedic.intake.triage import MARK, Known, decide
@@ -36,6 +38,8 @@ def _cases(now: Any) -> dict[HeldBack, tuple[Alert, Known]]:
     down = Down("db", 7, now - MINUTE)
     over = replace(fires, status=Status.RESOLVED, ends_at=now)
     return {
+        HeldBack.SILENCE: (fires, replace(known, silence=Silence(1, ("Down",), now, now + MINUTE, "ada", "we know"))),
+        HeldBack.INHIBITED: (fires, replace(known, inhibited=(Inhibition(("HostDown",), ("Down",)), "HostDown"))),
         HeldBack.MAINTENANCE: (fires, replace(known, window=window)),
         HeldBack.DEPENDENCY: (fires, replace(known, down=down)),
         HeldBack.RECOVERING: (fires, replace(known, waited=(7, now))),

@@ -21,6 +21,7 @@ from paramedic.store.tables.columns import Moment, Serial, Words, metadata
 from paramedic.store.tables.incidents import attempts, evidence, incident_alerts, incidents, outbox, runbook_versions
 from paramedic.store.tables.machinery import clocks, leases, meta, probes
 from paramedic.store.tables.people import messages, overrides
+from paramedic.store.tables.quiet import inhibitors, silence_kinds, silences
 from paramedic.store.tables.trail import seals, told, trail, trail_contents
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "inbox",
     "incident_alerts",
     "incidents",
+    "inhibitors",
     "leases",
     "maintenance",
     "messages",
@@ -62,6 +64,8 @@ __all__ = [
     "raw_bodies",
     "runbook_versions",
     "seals",
+    "silence_kinds",
+    "silences",
     "storms",
     "told",
     "trail",

@@ -19,7 +19,7 @@ from paramedic.kinds.probing import Question
 from paramedic.kinds.transport import Ended, TcpPort, UnixSocket
 from paramedic.processes import going_on
 from paramedic.remediation.health import Sight
-from paramedic.transports import http_probe, json_question
+from paramedic.transports import dns_question, http_probe, json_question
 
 
 class Clock:
@@ -274,6 +274,10 @@ class Network:
         self.asked.append((url, timeout))
         raise TemporaryError("nothing is said")
 
+    def name(self, name: str, _record: str, _server: object, timeout: timedelta, **_: Any) -> Any:
+        self.asked.append((f"dns://{name.rstrip('.')}", timeout))
+        raise TemporaryError("nothing is said")
+
     def connect(self, address: tuple[str, int], timeout: float, *_: Any, **__: Any) -> Any:
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         self.asked.append((f"tcp://{host}:{address[1]}", timedelta(seconds=timeout)))
@@ -294,6 +298,8 @@ def in_place(patch: pytest.MonkeyPatch, clock: Clock) -> tuple[Machine, Network]
     patch.setattr(going_on, "LOOKED_AT_SECONDS", 0.0)  # by a clock that stands still a second is never over
     patch.setattr(http_probe, "probe", network.get)
     patch.setattr(json_question, "ask", network.json)
+    patch.setattr(dns_question, "ask", network.name)
+    patch.setattr(dns_question, "resolvers", lambda: [("127.0.0.1", 53)])
     patch.setattr(socket, "create_connection", network.connect)
     patch.setattr(tls, "shown_chain", network.chain)
     patch.setattr(host, "used", network.used)

@@ -260,6 +260,7 @@ SUBJECTS: Mapping[str, st.SearchStrategy[str]] = {
     "tcp://HOST:PORT": _addresses("tcp"),
     "tls://HOST:PORT": _addresses("tls"),
     **{name: st.just(name) for name in ("prometheus", "datadog", "newrelic", "rabbitmq", "redis")},
+    "dns://NAME": st.just("dns://api.example"),
     "redis://HOST:PORT": _addresses("redis"),
     "rediss://HOST:PORT": _addresses("rediss"),
 }

@@ -31,7 +31,8 @@ def bounds(check: Check) -> dict[str, tuple[float | None, float | None]]:
 def test_the_bounds_that_are_shipped_hold_where_none_are_written() -> None:
     assert bounds(made(check="health")) == {"latency_p95": (0.2, 0.3), "error_rate": (1, 3)}
     assert bounds(made(check="process")) == {"cpu": (80, 90), "memory": (80, 90)}
-    assert bounds(made(check="host")) == {"cpu": (80, 90), "memory": (80, 90), "disk": (80, 90)}
+    of_a_machine = ("cpu", "memory", "disk", "inodes", "open_files")
+    assert bounds(made(check="host")) == dict.fromkeys(of_a_machine, (80, 90))
     assert bounds(made(check="tls://here:443")) == {"expires_in": (21 * 86_400, 7 * 86_400)}
 
 
@@ -56,7 +57,7 @@ def test_what_is_a_date_needs_no_time_to_be_believed() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ({"check": "htp://here"}, "'htp://here' is nothing to check; write http://"),
+        ({"check": "htp://here"}, "'htp://here' is nothing to check; write dns://NAME, http://"),
         ({"check": "tcp://here"}, "write tcp://HOST:PORT"),
         ({"check": "tls://here:port"}, "is not an address"),
         ({"check": "health", "cpu": {"warning": "80%"}}, "`cpu` is not measured there; allowed: latency_p50"),

@@ -11,9 +11,8 @@ from paramedic.catalog.services import Services
 from paramedic.catalog.touched import touched_by
 from paramedic.checks.check import SOURCE
 from paramedic.intake.routing import place
-from paramedic.remediation.dependency import Down
 from paramedic.remediation.target import Target
-from paramedic.store import Store, dependencies, incidents, intents
+from paramedic.store import Store, dependencies, incidents, inhibitions, intents, silences
 
 #: The verb that verifies.
 VERIFIES = "stays_healthy"
@@ -62,11 +61,8 @@ def rehearse(
     winner = place(alert, library).runbook
     if winner is not None and winner.name != runbook.name:
         lines.append(f"runbook {winner.name} wants it too, comes first by its name, and would get it")
-    if store is not None and (live := _live(store, runbook.service, target.id)):
-        lines.append(f"it would join {live}, which is open for its service and target; nothing else would begin")
-        return Rehearsal(alert.name, wanted=True, target=target.id, acts=False, lines=tuple(lines))
-    if store is not None and (down := _down(store, library.services, runbook.service)):
-        lines.append(f"it would wait: {down.words}, and {runbook.service} depends on it; nothing else would begin")
+    if store is not None and (instead := _instead(store, alert, runbook.service, target.id, library.services)):
+        lines.append(f"{instead}; nothing else would begin")
         return Rehearsal(alert.name, wanted=True, target=target.id, acts=False, lines=tuple(lines))
     lines += _shipped(runbook) if own is None else _own(runbook, own)
     refusal = _foreseen(store, runbook, target, library, alert.severity) if store is not None else _by_mode(runbook)
@@ -107,15 +103,20 @@ def _measured(alert: Alert) -> list[str]:
     return [f"check {name} would raise it, {alert.severity}, on finding that {alert.annotations['summary']}"]
 
 
-def _live(store: Store, service: str, target: str) -> str | None:
+def _instead(store: Store, alert: Alert, service: str, target: str, services: Services) -> str | None:
+    """What would become of the alert instead of a run, in the order in which triage asks; None where a run would begin."""
     with store.read() as tx:
-        found = incidents.live(tx, service, target)
-    return found.id if found is not None else None
-
-
-def _down(store: Store, services: Services, service: str) -> Down | None:
-    with store.read() as tx:
-        return dependencies.down(tx, services.needs.get(service, ()))
+        for silence in silences.in_force(tx):
+            if silence.matches(alert):
+                return f"it would be held: {silence.words}"
+        if (live := incidents.live(tx, service, target)) is not None:
+            return f"it would join {live.id}, which is open for its service and target"
+        if (inhibited := inhibitions.inhibiting(tx, services.inhibit, alert)) is not None:
+            rule, source = inhibited
+            return f"it would be held: {source} fires and inhibits it, by the rule: {rule.words}"
+        if (down := dependencies.down(tx, services.needs.get(service, ()))) is not None:
+            return f"it would wait: {down.words}, and {service} depends on it"
+    return None
 
 
 def _foreseen(

@@ -15,6 +15,7 @@ from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.alerts.silence import Silence
 from paramedic.catalog.library import Library, read_folder
 from paramedic.catalog.services import parse_services
+from paramedic.intake.dry_run import rehearse
 from paramedic.intake.intake import Intake
 from paramedic.store import Store, inbox, incident_alerts, incidents, silences
 from paramedic.store.silences import IDLE, NoSuchSilence, report_idle
@@ -288,6 +289,17 @@ def test_old_silences_go_with_what_they_hid(
             pass
         assert [found.id for found in silences.listed(tx, past=True)] == [2]
         assert tx.conn.execute(select(silence_kinds)).all() == []
+
+
+def test_a_dry_run_says_what_holds_it(store: Store, inhibited: Sender, silence: Callable[..., Silence]) -> None:
+    wanted = inhibited.alert("TrackingApiMemory", severity=Severity.WARNING, env="prod", instance="web-1:9100")
+    runbook = inhibited.used.runbooks["tracking-api-memory"]
+    assert not any("it would be held" in line for line in rehearse(wanted, runbook, inhibited.used, store).lines)
+    inhibited.say("HostDown", instance="web-1:9100")
+    said = rehearse(wanted, runbook, inhibited.used, store)
+    assert (said.acts, "it would be held: HostDown fires and inhibits it" in said.lines[-1]) == (False, True)
+    silence("TrackingApiMemory")
+    assert "it would be held: silence 1 holds it until" in rehearse(wanted, runbook, inhibited.used, store).lines[-1]
 
 
 # --- inhibition -------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ ORDINARY = {
 ALLOWED = {
     ("paramedic/alerts/alert_object.py", "container"): "a label of alerts about pods",
     ("paramedic/alerts/alert_object.py", "prometheus"): "a label of alerts of the Prometheus operator",
+    ("paramedic/cli/__init__.py", "deployment"): "a command, of what was deployed",
     ("paramedic/docker/answers.py", "container"): "what distinguishes its instances, on trails too",
     ("paramedic/docker/evidence.py", "container"): "a line of what is seen",
     ("paramedic/kinds/docker_engine.py", "tls"): "how its port is reached, in the words of its target",

@@ -28,7 +28,7 @@ METRICS = (
     Metric("visits", (Unit.COUNT,), critical="3", held_for=timedelta(0), by="visitor"),
     Metric("in_all", (Unit.COUNT,), critical="100", held_for=timedelta(0)),
 )
-OPTIONS = (Option("list", "^/", "for its list"), Option("only", ".", "for who counts", as_it_is=True))
+OPTIONS = (Option("list", "^/", "for its list"), Option("of_whom", ".", "for who counts", as_it_is=True))
 BY_TRANSPORT = True
 WINDOW = timedelta(minutes=10)
 
@@ -42,7 +42,7 @@ def look(question):
     if "hang" in names:
         time.sleep(1.5)
     each = {name: {"visits": names.count(name)} for name in set(names)}
-    words = f"{question.options.get('only')} since {question.begins_at():%H:%M}"
+    words = f"{question.options.get('of_whom')} since {question.begins_at():%H:%M}"
     return SeenEach({"in_all": len(names)}, words, each)
 """
 
@@ -96,7 +96,7 @@ def test_a_look_that_hangs_is_given_up_at_the_time_of_the_check(visitors: Path) 
 
 def test_the_braces_of_an_expression_are_its_own_and_its_keys_reach_it(visitors: Path) -> None:
     visitors.write_text("")
-    assert sample(made(visitors, only="[a-z]{3}")).why == "[a-z]{3} since 09:20"
+    assert sample(made(visitors, of_whom="[a-z]{3}")).why == "[a-z]{3} since 09:20"
 
 
 def test_the_window_is_the_probes_own_unless_written_and_begins_anew_where_an_incident_ended(visitors: Path) -> None:

@@ -51,7 +51,7 @@ OPTIONS = (
     ),
     Option(
         "errors",
-        list[str | int],
+        list[Annotated[str, Field(pattern=r"^[0-9x]{1,5}$")] | int],
         "for which answers are errors: [5xx], unless it says otherwise",
     ),
     Option(

@@ -2,8 +2,9 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from types import ModuleType
 from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
@@ -21,6 +22,7 @@ from paramedic.gateway.form import Forms
 from paramedic.gateway.headers import SafeHeaders
 from paramedic.gateway.health import HealthEndpoint
 from paramedic.gateway.heartbeats import HeartbeatEndpoint
+from paramedic.gateway.own_mappings import Endpoint, OwnMappings
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import refused
 from paramedic.gateway.senders import Senders
@@ -49,8 +51,6 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 _ALERTS = "/alerts/"
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def make_app(
@@ -97,17 +97,18 @@ def make_app(
     approvals = ApprovalEndpoint(settings, store, forms)
     app.add_api_route("/approve/{token}", approvals.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/approve/{token}", approvals.decide, methods=["POST"], include_in_schema=False)
-    return SafeHeaders(Shortcut(app, receiving))
+    own = OwnMappings(settings.plugins, _ALERTS, receiving, lambda name, source: _endpoint(name, source, intake))
+    return SafeHeaders(Shortcut(app, receiving, own))
 
 
 def _add_sources(app: FastAPI, intake: AlertIntake) -> dict[str, Endpoint]:
     """Add a route for each kind of sender; returns the endpoints by path."""
     receiving: dict[str, Endpoint] = {}
     for name, source in registry.current().usable(Room.SOURCES).items():
-        receiving[f"{_ALERTS}{name}"] = receive = AlertEndpoint(name, cast("Source", source), intake).receive
+        receiving[f"{_ALERTS}{name}"] = _endpoint(name, source, intake)
         app.add_api_route(
             f"{_ALERTS}{name}",
-            receive,
+            _gone,
             methods=["POST"],
             status_code=202,
             responses=_RESPONSES,
@@ -140,6 +141,15 @@ def _add_deployments(app: FastAPI, telling: DeploymentEndpoint) -> None:
     )
 
 
+def _endpoint(name: str, source: ModuleType, intake: AlertIntake) -> Endpoint:
+    return AlertEndpoint(name, cast("Source", source), intake).receive
+
+
+async def _gone(request: Request) -> Response:  # noqa: ARG001 - the base's form
+    """Answer an address that had a mapping when the gateway began: while it has one, the shortcut answers."""
+    raise StarletteHTTPException(404)
+
+
 class Shortcut:
     """Calls the alert endpoints directly, past middleware, router and FastAPI.
 
@@ -147,14 +157,18 @@ class Shortcut:
     every other method.
     """
 
-    def __init__(self, app: ASGIApp, endpoints: Mapping[str, Endpoint]) -> None:
-        """`endpoints`, by path."""
+    def __init__(self, app: ASGIApp, endpoints: Mapping[str, Endpoint], own: OwnMappings) -> None:
+        """`endpoints`, by path; `own` keeps them as a team's folder has them."""
         self._app = app
         self._endpoints = endpoints
+        self._own = own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a POST of alerts, and pass on everything else."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._endpoints:
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        if is_post:
+            self._own.look()
+        if is_post and scope["path"] in self._endpoints:
             answer = await self._endpoints[scope["path"]](Request(scope, receive, send))
             await answer(scope, receive, send)
         else:

@@ -188,7 +188,8 @@ def test_the_worst_facet_counts(server: Server) -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (answered({"errors": [{"message": "NRQL Syntax Error: Error at line 1"}], "data": {"actor": None}}), "NRQL Syntax Error"),
+        (answered({"errors": [{"message": "NRQL Syntax Error: line 1"}], "data": None}), "the query: NRQL Syntax Error: line 1"),
+        (answered({"errors": [{"message": "timed out"}], **nrql({"count": 3})}), "does not answer the query: timed out"),
         (answered({"errors": [{"message": "Access denied"}]}, 401), "does not let us ask (401): Access denied"),
         (answered(nrql({"average.duration": None})), "the answer has no data: nan"),
         (answered(nrql()), "the answer has no data: it is empty"),

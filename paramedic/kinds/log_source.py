@@ -29,7 +29,7 @@ _SHOW = (
 #: journald takes no longer message from a program.
 _MAY_BE_CUT = 48 * 1024
 
-_MOST_KEPT_LOOKS = 512
+_MOST_KEPT_LOOKS = 2048
 
 Kept = TypeVar("Kept")
 

@@ -204,7 +204,7 @@ def test_a_time_that_fits_nothing_is_none_at_the_first_look_and_the_arrival_late
     there: Transport, log: Path, read: Read, follower: LogFollower
 ) -> None:
     wrote = time.time()
-    assert at_of(there, log, datetime.fromtimestamp(wrote - 1350, UTC).strftime("%b %d %H:%M:%S web x"), wrote) is None
+    assert at_of(there, log, datetime.fromtimestamp(wrote - 1200, UTC).strftime("%b %d %H:%M:%S web x"), wrote) is None
     assert at_of(there, log, "no time at all", wrote) is None
     log.write_text("one\n")
     read()

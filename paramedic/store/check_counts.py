@@ -1,10 +1,10 @@
 """Burn rates: how many looks of a check with an objective were errors, counted by the minute and by the hour."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, true, update
+from sqlalchemy import ColumnElement, case, delete, func, insert, select, true, update
 
 from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.kinds.metric import ERROR, Metric
@@ -27,19 +27,22 @@ def rates(tx: Tx, placed: CheckAtTarget, seen: Sample, *, since: datetime | None
     """
     if seen.values is None or ERROR not in seen.values:
         return {}
-    now = (1, int(seen.values[ERROR]))
-    found = {}
     bounds = {threshold.metric: threshold.mildest for threshold in placed.check.thresholds}
-    for metric in placed.check.measures:
-        if metric.burns is None or metric.budget is None or metric.name not in bounds:
-            continue
-        long, short = metric.burns
-        bound = bounds[metric.name]
-        over_long = _burn(metric, _sum(tx, placed, tx.now - long, long, now), metric.needs(bound))
-        begins = tx.now - short if since is None else max(since, tx.now - short)
-        over_short = _burn(metric, _sum(tx, placed, begins, short, now), 1)
-        found[metric.name] = min(over_long, over_short)
-    return found
+    burning = [
+        (metric, *metric.burns)
+        for metric in placed.check.measures
+        if metric.burns is not None and metric.budget is not None and metric.name in bounds
+    ]
+    windows = [
+        (window, tx.now - window if window is long or since is None else max(since, tx.now - window))
+        for _, long, short in burning
+        for window in (long, short)
+    ]
+    sums = iter(_sums(tx, placed, windows, int(seen.values[ERROR])) if windows else ())
+    return {
+        metric.name: min(_burn(metric, next(sums), metric.needs(bounds[metric.name])), _burn(metric, next(sums), 1))
+        for metric, _, _ in burning
+    }
 
 
 def count(tx: Tx, placed: CheckAtTarget, seen: Sample) -> None:
@@ -49,13 +52,14 @@ def count(tx: Tx, placed: CheckAtTarget, seen: Sample) -> None:
     error = int(seen.values[ERROR])
     for span, kept in _KEPT.items():
         at = _floor(tx.now, span)
-        added = update(counts).where(*_of(placed, span), counts.c.at == at)
+        of = (*_of(placed), counts.c.span == int(span.total_seconds()))
+        added = update(counts).where(*of, counts.c.at == at)
         changed = tx.conn.execute(added.values(looks=counts.c.looks + 1, errors=counts.c.errors + error))
         if changed.rowcount:
             continue
         values = {**_key(placed), "span": int(span.total_seconds()), "at": at, "looks": 1, "errors": error}
         tx.conn.execute(insert(counts).values(**values))
-        tx.conn.execute(delete(counts).where(*_of(placed, span), counts.c.at < tx.now - kept - span))
+        tx.conn.execute(delete(counts).where(*of, counts.c.at < tx.now - kept - span))
 
 
 def counted(placed: CheckAtTarget) -> bool:
@@ -63,12 +67,19 @@ def counted(placed: CheckAtTarget) -> bool:
     return any(metric.budget is not None for metric in placed.check.measures)
 
 
-def _sum(tx: Tx, placed: CheckAtTarget, begins: datetime, window: timedelta, now: tuple[int, int]) -> tuple[int, int]:
-    """The looks and errors since then, those of this moment included."""
-    span = _MINUTE if window <= _KEPT[_MINUTE] else _HOUR
-    query = select(func.coalesce(func.sum(counts.c.looks), 0), func.coalesce(func.sum(counts.c.errors), 0))
-    looks, errors = tx.conn.execute(query.where(*_of(placed, span), counts.c.at > begins)).one()
-    return int(looks) + now[0], int(errors) + now[1]
+def _sums(
+    tx: Tx, placed: CheckAtTarget, windows: Sequence[tuple[timedelta, datetime]], error: int
+) -> list[tuple[int, int]]:
+    """The looks and errors of each window since its begin, those of this moment included; by one query."""
+    columns: list[ColumnElement[int]] = []
+    for window, begins in windows:
+        span = _MINUTE if window <= _KEPT[_MINUTE] else _HOUR
+        inside = (counts.c.span == int(span.total_seconds())) & (counts.c.at > begins)
+        columns += [
+            func.coalesce(func.sum(case((inside, column), else_=0)), 0) for column in (counts.c.looks, counts.c.errors)
+        ]
+    found = [int(value) for value in tx.conn.execute(select(*columns).where(*_of(placed))).one()]
+    return [(looks + 1, errors + error) for looks, errors in zip(found[::2], found[1::2], strict=True)]
 
 
 def _burn(metric: Metric, found: tuple[int, int], at_least: int) -> float:
@@ -86,11 +97,8 @@ def _key(placed: CheckAtTarget) -> Mapping[str, Any]:
     return {"runbook": placed.runbook, "name": placed.check.name, "target": placed.target.id}
 
 
-def _of(placed: CheckAtTarget, span: timedelta) -> list[ColumnElement[bool]]:
-    return [
-        *(counts.c[column] == value for column, value in _key(placed).items()),
-        counts.c.span == int(span.total_seconds()),
-    ]
+def _of(placed: CheckAtTarget) -> list[ColumnElement[bool]]:
+    return [counts.c[column] == value for column, value in _key(placed).items()]
 
 
 FACTS = (

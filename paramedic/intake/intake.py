@@ -40,10 +40,11 @@ from paramedic.text.yaml_document import BadDocument
 log = logging.getLogger(__name__)
 
 #: How long one transaction of decisions lasts, how many it makes at most, and how long others have the store after it.
-_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.02, 100, 0.004
+_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.05, 100, 0.01
 
-#: The same while alerts come in: a tenth of the time is left to decide in, however many come, and half where a critical
-#: one is among them.
+#: The same while alerts come in, whose senders wait for each transaction: a tenth of the time is left to decide in, however many
+#: come, and half where a critical one is among them.
+_SHORT_SECONDS = 0.02
 _YIELD_SECONDS, _URGENT_SECONDS = 0.18, 0.02
 
 
@@ -108,6 +109,7 @@ class Intake:
         self._count_held_back = held_back
         self._held_back: Counter[HeldBack] = Counter()  # within the transaction
         self._size = _MOST
+        self._alerts_come = False
 
     def run(self, stop: threading.Event, wake: Wake, *, poll_seconds: float = 1.0) -> None:
         """Run until `stop`. Waits for a store that does not answer; nothing is lost meanwhile."""
@@ -122,9 +124,11 @@ class Intake:
             if not busy:
                 came = wake.wait(poll_seconds)
             elif wake.cleared():  # alerts come in: their senders wait now, and what is decided can catch up later
+                self._alerts_come = True
                 stop.wait(_URGENT_SECONDS)
                 wake.wait_critical(_YIELD_SECONDS - _URGENT_SECONDS)
             else:
+                self._alerts_come = False
                 stop.wait(_PAUSE_SECONDS)
 
     def work(self) -> int:
@@ -155,7 +159,8 @@ class Intake:
     def _decide_many(self, library: Library) -> int:
         """Make many decisions in one short transaction: others need the store. The most urgent ones come first."""
         opened: list[str] = []
-        count, until = 0, time.monotonic() + _LONGEST_SECONDS
+        longest = _SHORT_SECONDS if self._alerts_come else _LONGEST_SECONDS
+        count, until = 0, time.monotonic() + longest
         self._held_back.clear()
         with self._store.record() as tx:
             receipts = inbox.waiting(tx, limit=self._size)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, insert, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, insert, select, true, update
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.alerts.alert_object import object_of, shown_name
@@ -42,8 +42,7 @@ def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None, *, affects: s
 
     What it said while it fired is kept when it ends: its end says the value that is well again.
     """
-    known = (incident_alerts.c.incident == number) & (incident_alerts.c.fingerprint == alert.fingerprint)
-    before = tx.conn.execute(select(incident_alerts).where(known)).one_or_none()
+    before = tx.conn.execute(_BEFORE, {"of": number, "by": alert.fingerprint}).one_or_none()
     now_said: dict[str, Any] = {
         "severity": alert.severity,
         "status": alert.status,
@@ -59,33 +58,38 @@ def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None, *, affects: s
         last_said = now_said if _effective_at(before) <= alert.effective_at else {}
         if alert.status is Status.RESOLVED:
             last_said.pop("annotations", None)
+        known = (incident_alerts.c.incident == number) & (incident_alerts.c.fingerprint == alert.fingerprint)
         counted = {"count": incident_alerts.c.count + 1, "last_seen": tx.now}
         tx.conn.execute(update(incident_alerts).where(known).values(counted | last_said))
         turned = alert.status if last_said and before.status != alert.status else None
         return Noted((before.status, before.severity) != (alert.status, alert.severity), is_change=False, turned=turned)
     about = object_of(alert)
     is_change = alert.status is Status.FIRING and not _knows(tx, number, alert.name, about, affects)
-    tx.conn.execute(
-        insert(incident_alerts).values(
-            incident=number,
-            fingerprint=alert.fingerprint,
-            name=alert.name,
-            first_seen=tx.now,
-            last_seen=tx.now,
-            count=1,
-            source=alert.source,
-            object=about,
-            **now_said,
-        )
-    )
+    first: dict[str, Any] = {"first_seen": tx.now, "last_seen": tx.now, "count": 1, "object": about}
+    itself = {"incident": number, "fingerprint": alert.fingerprint, "name": alert.name, "source": alert.source}
+    tx.conn.execute(insert(incident_alerts), itself | first | now_said)
     return Noted(changed=True, is_change=is_change, turned=alert.status if alert.status is Status.FIRING else None)
 
 
 def _knows(tx: Tx, number: int, called: str, about: str, affects: str | None) -> bool:
-    of_it = incident_alerts.c.affects.is_(None) if affects is None else incident_alerts.c.affects == affects
-    same = (incident_alerts.c.name == called) & (incident_alerts.c.object == about) & of_it
-    query = select(incident_alerts.c.incident).where(incident_alerts.c.incident == number, same)
-    return tx.conn.execute(query.limit(1)).one_or_none() is not None
+    same = {"of": number, "called": called, "about": about, "service": affects}
+    return tx.conn.execute(_SAME, same).first() is not None
+
+
+#: Built once, as every alert asks them: building a statement costs more than running it.
+_BEFORE = select(incident_alerts).where(
+    incident_alerts.c.incident == bindparam("of"), incident_alerts.c.fingerprint == bindparam("by")
+)
+_SAME = (
+    select(incident_alerts.c.incident)
+    .where(
+        incident_alerts.c.incident == bindparam("of"),
+        incident_alerts.c.name == bindparam("called"),
+        incident_alerts.c.object == bindparam("about"),
+        incident_alerts.c.affects.is_not_distinct_from(bindparam("service", type_=incident_alerts.c.affects.type)),
+    )
+    .limit(1)
+)
 
 
 def _effective_at(row: Row[Any]) -> datetime:

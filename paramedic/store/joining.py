@@ -85,10 +85,9 @@ def _update_on_turn(tx: Tx, incident: Incident, turned: Status) -> None:
 
 def _update_on_join(tx: Tx, incident: Incident, alert: Alert, noted: Noted, body: str) -> None:
     """Update the holder, or whoever was paged, about this alert. While a playbook works there is nobody to update."""
-    paged = incident.state is State.HANDED_OVER and any(
-        messages.last_step_paged(tx, incident.number, severity) is not None for severity in Severity
-    )
-    if noted.is_change and (paged or incident.state is State.ACKNOWLEDGED):
+    if not noted.is_change or incident.state not in (State.HANDED_OVER, State.ACKNOWLEDGED):
+        return
+    if incident.state is State.ACKNOWLEDGED or messages.any_step_paged(tx, incident.number):
         _queue_update(tx, incident, subject=f"{shown_name(alert)} joined it ({alert.severity})", body=body)
 
 

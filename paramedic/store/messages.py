@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, bindparam, func, insert, or_, select, update
 
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import Incident, State
@@ -232,6 +232,18 @@ def paged(tx: Tx, incident: int) -> list[str]:
         .order_by(messages.c.person)
     )
     return list(tx.conn.execute(query).scalars())
+
+
+_ANY_STEP = (
+    select(messages.c.id)
+    .where(messages.c.incident == bindparam("of"), messages.c.kind == "rung", messages.c.state == "sent")
+    .limit(1)
+)
+
+
+def any_step_paged(tx: Tx, incident: int) -> bool:
+    """Whether any step of an escalation about this incident was paged."""
+    return tx.conn.execute(_ANY_STEP, {"of": incident}).first() is not None
 
 
 def last_step_paged(tx: Tx, incident: int, severity: Severity) -> int | None:

@@ -1,6 +1,7 @@
 """INSERT … ON CONFLICT, for which each kind of database has its own word."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Table
@@ -10,18 +11,31 @@ from paramedic.store import Tx
 
 def insert_or_update(tx: Tx, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Insert the row, or give these values to the one that has the key."""
-    statement = _insert(tx, table).values(**key, **values)
-    tx.conn.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
+    tx.conn.execute(_updating(tx.database, table, tuple(key), tuple(values)), {**key, **values})
 
 
 def insert_if_missing(tx: Tx, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Insert the row; one that has the key stays as it is."""
-    tx.conn.execute(_insert(tx, table).values(**key, **values).on_conflict_do_nothing(index_elements=list(key)))
+    tx.conn.execute(_keeping(tx.database, table, tuple(key)), {**key, **values})
 
 
-def _insert(tx: Tx, table: Table) -> Any:
+@lru_cache(maxsize=64)
+def _updating(database: str, table: Table, key: tuple[str, ...], values: tuple[str, ...]) -> Any:
+    """Made once: building a statement costs more than running it."""
+    statement = _insert(database, table)
+    return statement.on_conflict_do_update(
+        index_elements=list(key), set_={name: statement.excluded[name] for name in values}
+    )
+
+
+@lru_cache(maxsize=64)
+def _keeping(database: str, table: Table, key: tuple[str, ...]) -> Any:
+    return _insert(database, table).on_conflict_do_nothing(index_elements=list(key))
+
+
+def _insert(database: str, table: Table) -> Any:
     # Of the two dialects the engine has loaded its own already; the other one takes a while to import.
-    if tx.database == "postgresql":
+    if database == "postgresql":
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(table)

@@ -180,6 +180,9 @@ class Settings(BaseModel):
     fleet_within: Annotated[timedelta, duration("1m", "7d")] = timedelta(hours=1)
     storm_cooldown: Annotated[timedelta, duration("0s", "1d")] = timedelta(minutes=5)
     reopen_within: Annotated[timedelta, duration("1ms", "30d")] = timedelta(minutes=30)
+    flapping_times: int = Field(default=5, ge=2, le=1000)
+    flapping_within: Annotated[timedelta, duration("1m", "1d")] = timedelta(minutes=30)
+    flapping_quiet: Annotated[timedelta, duration("1m", "1d")] = timedelta(minutes=15)
     # a run takes seconds to begin, and samples inside at each check's own period
     checks_every: Annotated[timedelta, duration("10s", "1d")] = timedelta(seconds=60)
     control_probes: Addresses = ()

@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 from store_states import claimed, intended, opened
 
 from paramedic import keys
+from paramedic.alerts.flapping import Bounds
 from paramedic.change import exclusive
 from paramedic.change.limits import site_limits
 from paramedic.change.run import PlaybookRun
@@ -231,20 +232,23 @@ class Ended(Exception):
     """What the process was started with is known."""
 
 
-@sees("reopen_within")
-def test_the_gateways_intake_reopens_within_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@sees("reopen_within", "flapping_times", "flapping_within", "flapping_quiet")
+def test_the_gateways_intake_reopens_and_holds_as_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: dict[str, Any] = {}
+    flapping: Any = {"flapping_times": 6, "flapping_within": "33m", "flapping_quiet": "7m"}
+    settings = Settings(data=tmp_path, reopen_within="77m", **flapping)
 
     def intake(*_: Any, **how: Any) -> None:
         started.update(how)
         raise Ended
 
-    monkeypatch.setattr(gateway_process, "load_settings", lambda: Settings(data=tmp_path, reopen_within="77m"))
+    monkeypatch.setattr(gateway_process, "load_settings", lambda: settings)
     monkeypatch.setattr(gateway_process, "hush_logging", lambda: None)
     monkeypatch.setattr(gateway_process, "Intake", intake)
     with pytest.raises(Ended):
         gateway_process.main()
     assert started["reopen_within"] == timedelta(minutes=77)
+    assert started["flapping"] == Bounds(6, timedelta(minutes=33), timedelta(minutes=7))
 
 
 # --- who is told ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class HeldBack(StrEnum):
-    """What holds an alert back. The first six hold it for a time, the others for good."""
+    """What holds an alert back. The first seven hold it for a time, the others for good."""
 
     SILENCE = "silence"  # somebody silenced what matches
     INHIBITED = "inhibited"  # another alert fires and inhibits it, by a rule
@@ -12,6 +12,7 @@ class HeldBack(StrEnum):
     DEPENDENCY = "dependency"  # a service that its service needs is down
     RECOVERING = "recovering"  # that one is up again, and it has time to recover
     SETTLING = "settling"  # a playbook has just seen its target well
+    FLAPPING = "flapping"  # it fires and ends again and again, and a person was told of that
     INFORMATION = "information"  # its severity is for information
     OWN_MESSAGE = "own_message"  # Paramedic's own message came back
     STALE = "stale"  # its sender has said since that it is over, or that it began again

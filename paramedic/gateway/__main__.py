@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 
+from paramedic.alerts.flapping import Bounds
 from paramedic.catalog.library import library_in_force, services_in_force
 from paramedic.gateway import metrics
 from paramedic.gateway.app import make_app
@@ -32,12 +33,12 @@ def main() -> None:
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = load_settings()
-    store = Store(settings.store())
-    stop, wake = threading.Event(), Wake()
+    store, stop, wake = Store(settings.store()), threading.Event(), Wake()
     intake = Intake(
         store,
         lambda: library_in_force(settings),
         reopen_within=settings.reopen_within,
+        flapping=Bounds(settings.flapping_times, settings.flapping_within, settings.flapping_quiet),
         sender_services=settings.sender_services,
         decided=lambda: notify(store, DISPATCH),
         held_back=lambda why, count: metrics.HELD_BACK.labels(why).inc(count),

@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from paramedic.alerts.alert import Alert
+from paramedic.alerts.alert import Alert, Status
+from paramedic.alerts.flapping import Bounds, Flapping, key_of
 from paramedic.alerts.held_back import HeldBack
 from paramedic.alerts.last_word import LastWord
 from paramedic.alerts.silence import Silence
@@ -26,6 +27,7 @@ from paramedic.store import (
     Tx,
     dependencies,
     fingerprints,
+    flaps,
     inbox,
     incident_alerts,
     incidents,
@@ -88,11 +90,14 @@ class Intake:
         load_library: Callable[[], Library],
         *,
         reopen_within: timedelta = timedelta(minutes=30),
+        flapping: Bounds = Bounds(),  # noqa: B008 - frozen
         sender_services: Mapping[str, Collection[str]] = MappingProxyType({}),
         decided: Callable[[], None] = lambda: None,
         held_back: Callable[[HeldBack, int], None] = lambda *_: None,
     ) -> None:
         """An alert that fires again within `reopen_within` after a playbook resolved its incident reopens that incident.
+
+        `flapping`: what counts as that, and how long it must be steady.
 
         `sender_services`: by a sender's name the services that it may speak for; one that is not there may for all.
 
@@ -103,6 +108,7 @@ class Intake:
         """
         self._store = store
         self._reopen_within = reopen_within
+        self._flapping = flapping
         self._sender_services = sender_services
         self._load_library = load_library
         self._decided = decided
@@ -233,11 +239,14 @@ class Intake:
         known = self._known(tx, receipt, alert, at, live, library)
         known = replace(known, silence=next((silence for silence in quiet if silence.matches(alert)), None))
         alert = triage.begun_again(alert, known.last, receipt.received_at)
+        known = replace(known, flaps=self._flaps(tx, receipt, alert, at, known))
         decision = triage.decide(alert, known)
         other = live is not None and at.runbook is not None and at.runbook.name != live.runbook
         if other or decision.verdict is Verdict.OPEN:
             decision = replace(decision, reason=f"{at.why}; {decision.reason}")
         kept = consequence.carry_out(tx, Decided(receipt, alert, at, live, known, decision), library.services)
+        if decision.is_last_word and _is_end(alert, known.last):
+            flaps.ended(tx, key_of(alert, service=at.service, target=at.target), self._flapping)
         if decision.is_last_word and known.last != LastWord(alert.status, alert.effective_at):
             fingerprints.remember(tx, alert, heard_at=receipt.received_at)
         if receipt.is_new and (decision.is_last_word or alert.informational):
@@ -254,7 +263,19 @@ class Intake:
         )
         if decision.held_by is not None:
             self._held_back[decision.held_by] += 1
-        return at.target if decision.verdict in (Verdict.OPEN, Verdict.REOPEN) else None
+        return at.target if kept.opened or decision.verdict in (Verdict.OPEN, Verdict.REOPEN) else None
+
+    def _flaps(self, tx: Tx, receipt: Receipt, alert: Alert, at: Place, known: Known) -> Flapping | None:
+        """Whether it flaps; not asked where the answer would change nothing: a repetition on its incident."""
+        if alert.informational or alert.status is Status.ACKNOWLEDGED:
+            return None
+        turned = triage.is_newer(alert, known.last) and (known.last is None or known.last.status is not alert.status)
+        if not turned and receipt.is_new and (known.live is not None or alert.status is Status.RESOLVED):
+            return None
+        begins = turned and receipt.is_new and alert.status is Status.FIRING
+        key = key_of(alert, service=at.service, target=at.target)
+        found = flaps.known(tx, alert, key, self._flapping, begins=begins)
+        return replace(found, is_held=True) if found is not None and receipt.waits_for == found.waits_for else found
 
     def _known(  # noqa: PLR0917 - what a decision is based on
         self, tx: Tx, receipt: Receipt, alert: Alert, at: Place, live: Incident | None, library: Library
@@ -281,6 +302,10 @@ class Intake:
             waited=_waited(tx, receipt),
             inhibited=inhibitions.inhibiting(tx, library.services.inhibit, alert),
         )
+
+
+def _is_end(alert: Alert, last: LastWord | None) -> bool:
+    return alert.status is Status.RESOLVED and last is not None and last.status is Status.FIRING
 
 
 def _waited(tx: Tx, receipt: Receipt) -> tuple[int, datetime] | None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from paramedic.alerts import severity_words
 from paramedic.alerts.alert import Alert, Status
+from paramedic.alerts.flapping import Flapping
 from paramedic.alerts.held_back import HeldBack
 from paramedic.alerts.inhibition import Inhibition
 from paramedic.alerts.last_word import LastWord
@@ -75,6 +76,7 @@ class Known:
     inhibited: tuple[Inhibition, str] | None = None  # the rule, and the name of an alert by which it is inhibited
     window: Window | None = None  # the maintenance that the target is in
     down: Down | None = None  # a service that its service depends on, and that is down
+    flaps: Flapping | None = None  # it fires and ends again and again
     waited: tuple[int, datetime] | None = None  # the incident that it waited for, and when that was over
 
 
@@ -194,11 +196,30 @@ def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
     # two Prometheus servers to the earliest start of both.
     if known.live is not None:
         number, state = known.live
+        if known.flaps is not None:
+            return _of_flapping(alert, known, known.flaps, f"{name(number)} is {state}", is_last_word=is_last_word)
         return Decision(
             Verdict.JOIN, f"the same service and target as {name(number)}, which is {state}", is_last_word=is_last_word
         )
     waits = _that_waits(known, is_last_word=is_last_word)
-    return _of_unhindered(alert, known, is_last_word=is_last_word) if waits is None else waits
+    if waits is not None:
+        return waits
+    if known.flaps is not None:
+        return _of_flapping(alert, known, known.flaps, "no incident is open for it", is_last_word=is_last_word)
+    return _of_unhindered(alert, known, is_last_word=is_last_word)
+
+
+def _of_flapping(alert: Alert, known: Known, flaps: Flapping, stands: str, *, is_last_word: bool) -> Decision:
+    """The decision about what flaps: a person is told once, and no playbook begins. Of its turns only the last one is held."""
+    if flaps.is_held and known.last is not None and alert.effective_at < known.last.at:
+        return _drop(HeldBack.STALE, f"that turn is over: it began again at {iso(known.last.at)}")
+    return Decision(
+        Verdict.HOLD,
+        f"{flaps.words}; {stands}; looked at again when it has been steady until {iso(flaps.until)}",
+        flaps.until,
+        is_last_word=is_last_word,
+        held_by=HeldBack.FLAPPING,
+    )
 
 
 def _that_waits(known: Known, *, is_last_word: bool) -> Decision | None:

@@ -1,5 +1,7 @@
 """Alerts that are held now: how many, and those that wait for what has just ended."""
 
+from datetime import datetime
+
 from sqlalchemy import func, select, text, update
 
 from paramedic.store import Tx
@@ -17,7 +19,12 @@ def held(tx: Tx) -> dict[str, int]:
 
 def look_again_for(tx: Tx, waited_for: str) -> None:
     """Decide the receipts now that are held for this, as `decided` was told it."""
-    tx.conn.execute(update(inbox).where(_HELD, inbox.c.waits_for == waited_for).values(look_again_at=tx.now))
+    look_again_at(tx, waited_for, tx.now)
+
+
+def look_again_at(tx: Tx, waited_for: str, moment: datetime) -> None:
+    """Decide the receipts at this moment that are held for this."""
+    tx.conn.execute(update(inbox).where(_HELD, inbox.c.waits_for == waited_for).values(look_again_at=moment))
 
 
 def for_incident(number: int) -> str:

@@ -13,11 +13,11 @@ from paramedic.store.tables import incidents, trail
 from paramedic.store.trail import append
 
 
-def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = None) -> None:
+def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = None, flaps: bool = False) -> None:
     """Join the alert to this incident: counted if known, on the trail if new or worse.
 
     `plan` is that of the runbook that matches it. People paged about the incident get an update on an alert of another name,
-    of another object, and on one that is worse than what they acknowledged.
+    of another object, and on one that is worse than what they acknowledged. Of the turns of one that flaps they know.
     """
     if plan is not None:
         pin(tx, plan)
@@ -45,7 +45,7 @@ def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = 
         _update_on_join(tx, incident if as_before else get(tx, number), alert, noted, body)
     if noted.turned is Status.RESOLVED:  # its service may be up by now, and what depends on it waits for that
         held_alerts.look_again_for(tx, held_alerts.for_incident(number))
-    if noted.turned is not None and not noted.is_change:
+    if noted.turned is not None and not noted.is_change and not flaps:
         _update_on_turn(tx, get(tx, number), noted.turned)
 
 

@@ -37,8 +37,9 @@ def open_incident(
     reason: str,
     plan: Plan | None,
     about: ServiceFacts = UNLISTED,
+    attempts: int = 1,
 ) -> Incident:
-    """Open an incident, with its first attempt or, without a plan, its first page. `about`: its service."""
+    """Open an incident, with its first attempt or, without a plan, its first page. No `attempts`: the caller hands it over."""
     if plan is not None:
         pin(tx, plan)
     number: int = tx.conn.execute(
@@ -72,7 +73,7 @@ def open_incident(
     )
     incident_alerts.note(tx, number, alert, plan.wanted if plan else None)
     update_channels(tx, number, "opened")
-    if plan is not None:
+    if plan is not None and attempts:
         raise_attempt(tx, number, after=0, rungs=plan.rungs, reason=reason, actor="triage")
     return get(tx, number)
 

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from store_states import TARGET, alert
 
 from paramedic.alerts.alert import Alert, Status
+from paramedic.alerts.flapping import Flapping
 from paramedic.alerts.held_back import HeldBack
 from paramedic.alerts.inhibition import Inhibition
 from paramedic.alerts.last_word import LastWord
@@ -43,6 +44,7 @@ def _cases(now: Any) -> dict[HeldBack, tuple[Alert, Known]]:
         HeldBack.MAINTENANCE: (fires, replace(known, window=window)),
         HeldBack.DEPENDENCY: (fires, replace(known, down=down)),
         HeldBack.RECOVERING: (fires, replace(known, waited=(7, now))),
+        HeldBack.FLAPPING: (fires, replace(known, flaps=Flapping("k", 5, now - MINUTE, now, now + MINUTE))),
         HeldBack.SETTLING: (fires, replace(known, well_at=now)),
         HeldBack.INFORMATION: (replace(fires, informational=True), known),
         HeldBack.OWN_MESSAGE: (alert(**{MARK: "x"}), known),

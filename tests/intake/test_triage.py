@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.alerts.flapping import Flapping
 from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import State
 from paramedic.intake.triage import MARK, Known, Verdict, begun_again, bounded, comparable, decide
@@ -58,6 +59,7 @@ knowns = st.builds(
     settle=st.integers(0, 20).map(lambda n: timedelta(minutes=n)),
     cured=st.none() | st.tuples(st.integers(1, 99), minutes),
     window=st.none() | st.integers(31, 60).map(in_maintenance),
+    flaps=st.none() | st.integers(31, 60).map(lambda n: Flapping("k", 5, at(-60), at(30), at(n))),
 )
 
 

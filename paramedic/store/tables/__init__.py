@@ -21,7 +21,7 @@ from paramedic.store.tables.columns import Moment, Serial, Words, metadata
 from paramedic.store.tables.incidents import attempts, evidence, incident_alerts, incidents, outbox, runbook_versions
 from paramedic.store.tables.machinery import clocks, leases, meta, probes
 from paramedic.store.tables.people import messages, overrides
-from paramedic.store.tables.quiet import inhibitors, silence_kinds, silences
+from paramedic.store.tables.quiet import flaps, inhibitors, silence_kinds, silences
 from paramedic.store.tables.trail import seals, told, trail, trail_contents
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "deployments",
     "evidence",
     "fingerprints",
+    "flaps",
     "grants",
     "heartbeats",
     "inbox",

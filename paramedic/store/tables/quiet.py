@@ -1,6 +1,6 @@
-"""Tables of what is kept quiet: silences, the kinds of failures that they hid, and the alerts that inhibit others."""
+"""Tables of what is kept quiet: silences, the kinds of failures that they hid, alerts that inhibit others or flap."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, String, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, String, Table
 
 from paramedic.store.tables.columns import Moment, Serial, Words, metadata
 
@@ -39,4 +39,18 @@ inhibitors = Table(
     Column("both_sides", Boolean, nullable=False),  # it matches the rule's target side too
     Column("heard_at", Moment, nullable=False),
     Index("inhibitors_equal", "rule", "equal"),
+)
+
+flaps = Table(
+    "flaps",
+    metadata,
+    Column("key", String(64), primary_key=True),  # `flapping.key_of`
+    Column("ends", JSON, nullable=False),  # its latest ends, the oldest first
+    Column("last_turn", String(16), nullable=False),  # firing, resolved
+    Column("last_at", Moment, nullable=False),  # when that was
+    Column("since", Moment),  # of what flaps: its first end
+    Column("turns", Integer, nullable=False),  # its ends since then
+    Column("told_at", Moment),  # when a person was told that it flaps; null: it does not
+    Column("told", String(16)),  # its severity then
+    Column("incident", BigInteger),  # on which that was
 )

@@ -188,7 +188,7 @@ def _load(run: Run) -> PlaybookRun | Outcome | str:
         store=store,
         pager=pager,
         incident=incident,
-        runbook=run_cache.parsed(pinned, f"{incident.runbook}.md"),
+        runbook=run_cache.parsed(pinned, f"{incident.runbook}.md").with_places(services),
         target=noted.with_noted(store, target),
         attempt=run.attempt,
         flow_run=run_id,

@@ -21,6 +21,7 @@ def _condition(**words: str) -> Condition:
 
 #: What an author may write under each key that a shipped probe gives its checks.
 OPTIONS: Mapping[str, st.SearchStrategy[Any]] = {
+    "from": st.just(Said(["local"], ("local",))),
     "path": st.sampled_from(["/", "/var", "/srv/a b"]),
     "status": st.sampled_from(
         [Said(200, ("200",)), Said([204, "3xx"], ("204", "3xx")), Said("2xx", ("2xx",))],

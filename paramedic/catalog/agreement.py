@@ -9,13 +9,14 @@ from paramedic.catalog.runbook_file import BadRunbook
 from paramedic.catalog.services import Services
 from paramedic.checks import probes
 from paramedic.checks.check import labels_of
+from paramedic.kinds.place import LOCAL
 from paramedic.oncall.on_call import Oncall
 from paramedic.remediation import guardrail_rules
 from paramedic.remediation.guardrail import Surroundings
 from paramedic.remediation.remedy import RESTART, Verb
 from paramedic.remediation.target import Target
 from paramedic.text.model_words import At
-from paramedic.text.nearest import several
+from paramedic.text.nearest import nearest, several
 from paramedic.text.template import can_become
 from paramedic.text.yaml_document import BadDocument, Problem
 
@@ -68,6 +69,7 @@ def _faults(runbook: Runbook, others: Others) -> list[_Fault]:
         *_misnamed(runbook, others),
         *_unlisted(runbook, others.services),
         *_unoffered(runbook),
+        *_unplaced(runbook, others.services),
         *_untold(runbook, others.oncall),
     ]
 
@@ -188,6 +190,19 @@ def _unoffered(runbook: Runbook) -> Iterator[_Fault]:
         for lacking in probes.missing(check.kind, module):
             what = f"targets of the kind {kind} have no {lacking} for {check.name} to measure"
             yield _Fault("when", what, of=of)
+
+
+def _unplaced(runbook: Runbook, services: Services) -> Iterator[_Fault]:
+    """The places of its checks that are no hosts by SSH: nobody could be asked there."""
+    by_ssh = [LOCAL, *(name for name, host in services.hosts.items() if host.ssh is not None)]
+    for check in runbook.checks:
+        for name in check.asked_from:
+            if name not in services.hosts and name != LOCAL:
+                what = f"{check.name} is asked `from` {name!r:.80}, and `hosts` of services.yaml lists no such host"
+                yield _Fault("when", what, nearest(name, by_ssh))
+            elif name not in by_ssh:
+                what = f"{check.name} is asked `from` {name}, which is not reached by SSH"
+                yield _Fault("when", what, f"allowed: {several(by_ssh)}")
 
 
 def _untold(runbook: Runbook, oncall: Oncall) -> Iterator[_Fault]:

@@ -212,7 +212,7 @@ def _made(  # noqa: PLR0917 - what the library is made of, and the key of its ca
             problems += error.problems
             broken += _broken(error, text)
         else:
-            runbooks[runbook.name] = runbook
+            runbooks[runbook.name] = runbook.with_places(services)
     return Library(runbooks, services, oncall, tuple(problems), tuple(broken))
 
 

@@ -1,7 +1,7 @@
 """A runbook: which alerts it matches, which playbook works on which target, within which guardrails. Data without logic."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -82,6 +82,16 @@ class Runbook:
     def placed(self, services: Services) -> list[CheckAtTarget]:
         """Each of its checks at each target that it measures."""
         return [CheckAtTarget(self.name, check, target) for target in self.targets(services) for check in self.checks]
+
+    def with_places(self, services: Services) -> "Runbook":
+        """The runbook, whose checks know the listed hosts that they are asked from (`from`)."""
+        if not any(check.asked_from for check in self.checks):
+            return self
+        checks = (
+            replace(check, places=tuple(services.hosts[name] for name in check.asked_from if name in services.hosts))
+            for check in self.checks
+        )
+        return replace(self, checks=tuple(checks))
 
     def asks_from(self, remedy: Remedy) -> Severity | None:
         """The lowest severity at which a person must approve this remedy; None: no approval is needed."""

@@ -24,9 +24,11 @@ from paramedic.checks.bounds import Bounds, Objective, fault
 from paramedic.checks.threshold import Level, Threshold
 from paramedic.kinds import registry
 from paramedic.kinds.metric import Metric
+from paramedic.kinds.place import FROM
 from paramedic.kinds.probe_face import ProbeKind
 from paramedic.kinds.probing import Written
 from paramedic.kinds.registry import Room
+from paramedic.remediation.host import Host
 from paramedic.remediation.target import Target
 from paramedic.text import template
 from paramedic.text.model_words import At, built
@@ -72,6 +74,12 @@ class Check:
     unknown_after: timedelta  # seeing nothing for longer than this is told to a person
     measures: tuple[Metric, ...]  # of its probe
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # the probe's own keys
+    places: tuple[Host, ...] = ()  # the listed hosts among those that its key `from` names
+
+    @property
+    def asked_from(self) -> tuple[str, ...]:
+        """The places that its key `from` names; empty: from here, as any other check."""
+        return tuple(self.options.get(FROM.name, ()))
 
     def by(self, metric: str) -> str | None:
         """The label of the subject, where each subject of the metric has a state of its own."""

@@ -1,6 +1,11 @@
-"""Chooses the transport to a target's machine."""
+"""Chooses the transport to a target's machine, and opens connections from another host."""
+
+import socket
+from contextlib import AbstractContextManager
 
 from paramedic.kinds.transport import Transport
+from paramedic.machine.open_transaction import must_be_closed
+from paramedic.remediation.host import Host
 from paramedic.remediation.target import Target
 
 
@@ -18,3 +23,19 @@ def transport(target: Target, act: str | None = None) -> Transport:
     from paramedic.transports.local import Local  # psutil takes a while to import, and only a look or a change pays
 
     return Local()
+
+
+def line(viewer: Host, to: tuple[str, int], deadline: float) -> AbstractContextManager[socket.socket]:
+    """A connection from another host to this address; see `paramedic.transports.ssh_line`."""
+    must_be_closed("a host is asked for its view")
+    from paramedic.transports import ssh_line  # paramiko: likewise
+
+    return ssh_line.line(viewer, to, deadline)
+
+
+def must_answer(viewer: Host, deadline: float) -> None:
+    """Raise TemporaryError or PermanentError unless the host answers by `deadline`."""
+    must_be_closed("a host is asked for its view")
+    from paramedic.transports import ssh_line  # paramiko: likewise
+
+    ssh_line.must_answer(viewer, deadline)

@@ -1,6 +1,8 @@
 """The input and output of a probe."""
 
+import socket
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -105,6 +107,11 @@ def _never() -> None:
     return None
 
 
+#: Opens a connection to a host's port from another machine, as a socket of this one. Raises OSError by what is met there, and
+#: TemporaryError or PermanentError where that machine cannot be asked.
+Line = Callable[[str, int], AbstractContextManager[socket.socket]]
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One requested measurement."""
@@ -126,6 +133,7 @@ class Question:
         _no_transport  # to the target's machine, for looks; its probe is `BY_TRANSPORT`
     )
     ended_at: Callable[[], datetime | None] = _never  # when an incident on the target last ended
+    line: Line | None = None  # by which it is asked from elsewhere; None: from here. Its probe has the key `from`
 
     def begins_at(self) -> datetime:
         """The begin of the window: what was before an incident on the target ended is not in it."""

@@ -11,6 +11,7 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.probing import Question
 from paramedic.machine.clock import boottime
 from paramedic.remediation.target import Target
+from paramedic.sampling import places
 from paramedic.sampling.timed_look import within
 from paramedic.text.address import host_and_port
 
@@ -51,7 +52,9 @@ def sample(
             transport=lambda: transport(target),
             ended_at=lambda: last_ended(target.id),
         )
-        if measuring.looks_by_transport(check.kind):
+        if check.asked_from:
+            seen = places.looked(check, question)
+        elif measuring.looks_by_transport(check.kind):
             what = f"{check.kind} {question.where} {dict(check.options)}"
             seen = within(check.timeout, what, lambda _: measuring.measured(check.kind, question), target)
         else:

@@ -1,15 +1,18 @@
 """One health-check GET, by libcurl."""
 
 import os
+import socket
 import ssl
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 
 import pycurl
 
 from paramedic.errors import PermanentError
+from paramedic.kinds.probing import Line
 from paramedic.machine.clock import spoken
 from paramedic.remediation import probe_answer
 from paramedic.remediation.health import Sight
@@ -44,12 +47,15 @@ class Probe:
         return self.sight is Sight.WELL
 
 
-def probe(url: str, timeout: timedelta, sent: Sent = GET, judge: Judge | None = None) -> Probe:
+def probe(
+    url: str, timeout: timedelta, sent: Sent = GET, judge: Judge | None = None, *, by: socket.socket | None = None
+) -> Probe:
     """Ask once. Only a whole 2xx answer within `timeout`, from the name to the last byte, is well; or what `judge` says of it.
 
     No answer is a result too, not an exception; `paramedic.remediation.probe_answer` decides which results are failing and
     which are unknown. Follows no redirect, uses no proxy, reads at most 64 KiB, trusts the
-    machine's own certificate authorities. Raises PermanentError on an invalid URL.
+    machine's own certificate authorities. `by`: the connection to the address, where there is one already; no name is looked up
+    then. Raises PermanentError on an invalid URL.
     """
     asked = _address(url)
     curl = pycurl.Curl()
@@ -58,6 +64,8 @@ def probe(url: str, timeout: timedelta, sent: Sent = GET, judge: Judge | None = 
         _prepare(curl, asked, timeout, body)
         curl.setopt(pycurl.HEADERFUNCTION, headers)
         _send(curl, sent)
+        if by is not None:
+            _by(curl, by)
         begun = time.perf_counter()
         fault: tuple[int, str] | None = None
         try:
@@ -78,6 +86,39 @@ def probe(url: str, timeout: timedelta, sent: Sent = GET, judge: Judge | None = 
     finally:
         curl.close()
     return Probe(sight, status, took_ms, why, timing)
+
+
+def probe_by(line: Line, url: str, timeout: timedelta, sent: Sent = GET, judge: Judge | None = None) -> Probe:
+    """As `probe`, by a connection that `line` opens to the address: it is asked from where that comes from.
+
+    Where no connection can be made there, a refusal is failing, and silence unknown. Raises also what `line` does but OSError.
+    """
+    to, begun = _host_and_port(_address(url)), time.perf_counter()
+    with ExitStack() as held:
+        try:
+            by = held.enter_context(line(*to))
+        except OSError as error:
+            took_ms = (time.perf_counter() - begun) * 1000
+            why = f"could not connect: {one_line(error.strerror or str(error))}"
+            return Probe(probe_answer.of_errno(error.errno or 0), None, took_ms, why)
+        spent = time.perf_counter() - begun
+        left = max(timeout - timedelta(seconds=spent), timedelta(milliseconds=1))
+        seen = probe(url, left, sent, judge, by=by)
+    return replace(seen, took_ms=seen.took_ms + spent * 1000, timing=None)
+
+
+def _host_and_port(url: str) -> tuple[str, int]:
+    import httpx  # `_address` has loaded it
+
+    parsed = httpx.URL(url)
+    return parsed.raw_host.decode("ascii"), parsed.port or (443 if parsed.scheme == "https" else 80)
+
+
+def _by(curl: pycurl.Curl, by: socket.socket) -> None:
+    """Have it speak by this socket. The address that it is told to connect to is never used."""
+    curl.setopt(pycurl.CONNECT_TO, ["::127.0.0.1:"])
+    curl.setopt(pycurl.OPENSOCKETFUNCTION, lambda _purpose, _address: by)
+    curl.setopt(pycurl.SOCKOPTFUNCTION, lambda _socket, _purpose: pycurl.SOCKOPT_ALREADY_CONNECTED)
 
 
 class _Body:

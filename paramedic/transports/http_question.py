@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from paramedic.errors import PermanentError
+from paramedic.kinds.place import FROM
 from paramedic.kinds.probing import Option, Question, Seen, Written, measured
 from paramedic.remediation import probe_answer
 from paramedic.remediation.health import Sight
@@ -169,6 +170,7 @@ OPTIONS = (
         ],
         "the statuses that are well, where not every 2xx is, or another is too: 200, [200, 204, 3xx]",
     ),
+    FROM,
     Option("body", _Condition, "what its body must have in it: a text, or {contains, lacks, matches}"),
     Option(
         "headers",
@@ -260,9 +262,15 @@ def _judged(options: Mapping[str, Any], answer: "Answer") -> tuple[Sight, str]:
 
 
 def exchanged(url: str, question: Question) -> Seen:
-    """Ask this address as the check's keys say. Raises PermanentError where its outcome is unknown."""
+    """Ask this address as the check's keys say, from where the question is asked.
+
+    Raises PermanentError where its outcome is unknown, and what `question.line` does.
+    """
     from paramedic.transports import http_probe  # here: libcurl is needed for a look alone
 
-    if not question.options:
+    if not question.options and question.line is None:
         return measured(http_probe.probe(url, question.timeout))
-    return measured(http_probe.probe(url, question.timeout, sent(question), judge(question.options)))
+    asked, judged = sent(question), judge(question.options)
+    if question.line is None:
+        return measured(http_probe.probe(url, question.timeout, asked, judged))
+    return measured(http_probe.probe_by(question.line, url, question.timeout, asked, judged))

@@ -1,5 +1,6 @@
 """Warm SSH connections: one a host in each process, which all its threads share."""
 
+import errno
 import os
 import threading
 import time
@@ -14,6 +15,7 @@ from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.host import Host, SshAccess
 from paramedic.remediation.reach import NO_ANSWER
 from paramedic.text.sanitize import one_line
+from paramedic.transports.ssh_error import from_words
 from paramedic.transports.ssh_known_hosts import KnownHosts
 from paramedic.transports.ssh_login import Login, logins
 from paramedic.transports.ssh_paramiko import CONNECT_FAILED, SshTransport, close_quietly, tcp_line
@@ -109,21 +111,32 @@ class SshConnection:
     def reaches(self, to: tuple[str, int], deadline: float) -> str | None:
         """Why the host does not get a TCP connection to the address by `deadline`, in the words of its sshd; None where it does.
 
-        Unlike `opened` it takes no silence for a dead connection: it is the address that is asked. Raises as `opened`.
+        Raises TemporaryError or PermanentError where the host cannot be asked.
         """
+        try:
+            close_quietly(self.port(to, deadline))
+        except OSError as error:
+            return error.strerror or NO_ANSWER
+        return None
+
+    def port(self, to: tuple[str, int], deadline: float) -> paramiko.Channel:
+        """A stream from the host to the address, opened by `deadline`.
+
+        Unlike `opened` it takes no silence for a dead connection: it is the address that is asked. Raises OSError as the host's
+        sshd tells it, TimeoutError where no answer comes, TemporaryError or PermanentError where the host cannot be asked.
+        """
+        must_be_closed(f"{self.host.name} is asked for something")
         transport, _ = self._live(deadline)
         try:
-            channel = transport.open_port(to, max(deadline - boottime(), 0.01))
+            return transport.open_port(to, max(deadline - boottime(), 0.01))
         except paramiko.ChannelException as error:
             if error.code != CONNECT_FAILED:
-                raise ConnectionRefusedError(f"{self.host.name} opens no channel: {one_line(error.text)}") from error
-            return one_line(error.text)
+                raise PermanentError(f"{self.host.name} opens no channel: {one_line(error.text)}") from error
+            raise from_words(one_line(error.text)) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
             if not transport.is_active():
                 raise self._unreachable(error) from error
-            return NO_ANSWER
-        close_quietly(channel)
-        return None
+            raise TimeoutError(errno.ETIMEDOUT, NO_ANSWER) from error
 
     def drop(self, transport: SshTransport | None = None) -> None:
         """Use the connection no more, if it is still this one: it does not answer, or not in time.

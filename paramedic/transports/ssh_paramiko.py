@@ -45,6 +45,7 @@ class SshTransport(paramiko.Transport):
         super().__init__(line)
         self.banner_timeout = self.handshake_timeout = self.auth_timeout = seconds
         self._line = line
+        self._late: list[tuple[_Answer, paramiko.Channel]] = []  # channels that nobody waits for any more
 
     def prefer(self, kinds: tuple[str, ...]) -> None:
         """Ask for a host key of one of these kinds before all others."""
@@ -86,6 +87,7 @@ class SshTransport(paramiko.Transport):
         paramiko's own `open_channel` keeps one refusal for all threads: of two that are refused at once, one would take the
         connection for dead.
         """
+        self._close_late()
         message, window, packet = Message(), self.default_window_size, self.default_max_packet_size
         with self.lock:
             number = self._next_channel()  # type: ignore[attr-defined]
@@ -107,12 +109,21 @@ class SshTransport(paramiko.Transport):
             if not self.active:
                 raise self.get_exception() or paramiko.SSHException("the connection ended")
             if boottime() >= until:
+                self._late.append((answer, channel))
                 raise paramiko.SSHException("Timeout opening channel.")
         if answer.refusal is not None:
             raise answer.refusal
         if self._channels.get(number) is None or not self.active:  # type: ignore[attr-defined]
             raise self.get_exception() or paramiko.SSHException("the connection ended")
         return channel
+
+    def _close_late(self) -> None:
+        """Close what the host has opened after it was given up: else it stays open there for as long as the connection."""
+        for late in [one for one in self._late if one[0].is_set()]:
+            with contextlib.suppress(ValueError):  # another thread has closed it
+                self._late.remove(late)
+            if late[0].refusal is None:
+                close_quietly(late[1])
 
     def open_unix_socket(self, path: str, seconds: float) -> paramiko.Channel:
         """A stream to a Unix socket of the host. Raises as `opened` does."""

@@ -1,6 +1,8 @@
 """A runbook that measures: its checks under `when`, the proof under `verify`, and which targets are meant."""
 
 import re
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.catalog.library import Library, read_folder
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.runbook_file import parse
 from paramedic.catalog.services import Services, parse_services
@@ -140,3 +143,63 @@ def test_a_matcher_for_everything_does_not_take_the_alerts_of_another_runbooks_c
     threshold = greedy.checks[0].thresholds[0]
     placed = CheckAtTarget("another", greedy.checks[0], target)
     assert not greedy.wants(placed.alert(threshold, Level.WARNING, value=0.2, began_at=NINE, ended_at=None))
+
+
+HOSTS = """\
+hosts:
+  web-1: {local: true}
+  web-2: {ssh: {address: 10.0.0.2, user: u, key: /k}}
+  web-3: {ssh: {address: 10.0.0.3, user: u, key: /k}}
+"""
+
+
+@pytest.fixture
+def asked_from(tmp_path: Path) -> Callable[[str], Library]:
+    """The library of a runbook whose check is asked from these places."""
+    shutil.copy(ROOT / "runbooks" / "oncall.yaml", tmp_path)
+
+    def made(places: str, check: str = "http://{host}:8080/health") -> Library:
+        (tmp_path / "services.yaml").write_text(HOSTS + SERVICES)
+        text = TEXT.replace("http://{host}:8080/health", f"{check}\n    from: {places}")
+        (tmp_path / "tracking-api-slow.md").write_text(text)
+        return read_folder(tmp_path)
+
+    return made
+
+
+def test_a_check_knows_the_hosts_that_it_is_asked_from(asked_from: Callable[[str], Library]) -> None:
+    library = asked_from("[local, web-2, web-3]")
+    assert library.problems == ()
+    check = library.runbooks["tracking-api-slow"].checks[0]
+    assert check.asked_from == ("local", "web-2", "web-3")
+    assert [host.ssh.address for host in check.places if host.ssh] == ["10.0.0.2", "10.0.0.3"]
+    assert asked_from("[local]").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("places", "words"),
+    [
+        (
+            "[local, web-22]",
+            "asked `from` 'web-22', and `hosts` of services.yaml lists no such host; did you mean web-2?",
+        ),
+        ("[locall]", "lists no such host; did you mean local?"),
+        ("[local, web-1]", "asked `from` web-1, which is not reached by SSH; allowed: local, web-2, web-3"),
+        ("[web-2, web-2]", "'web-2' is named twice: each place has one voice"),
+        ("[]", "from"),
+        ("web-2", "from"),
+        ("[2]", "from"),
+    ],
+)
+def test_places_that_could_not_be_asked_are_refused(
+    asked_from: Callable[[str], Library], places: str, words: str
+) -> None:
+    problems = [str(problem) for problem in asked_from(places).problems]
+    assert any(words in problem for problem in problems), problems
+
+
+def test_a_check_of_what_is_no_address_is_asked_from_nowhere_else() -> None:
+    with pytest.raises(BadDocument) as error:
+        parse(TEXT.replace("- check: tls://{host}:443", "- check: tls://{host}:443\n    from: [local]"), "r.md")
+    assert "`from` belongs to `check: health`" in str(error.value)
+    assert "`check: tcp://HOST:PORT`" in str(error.value)

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from paramedic.errors import PermanentError
 from paramedic.kinds.metric import EXCHANGE
-from paramedic.kinds.probing import Question, Seen, Written, measured
+from paramedic.kinds.place import FROM
+from paramedic.kinds.probing import Line, Question, Seen, Written, measured
 from paramedic.machine.clock import spoken
 from paramedic.remediation import probe_answer
 from paramedic.remediation.health import Sight
@@ -17,6 +18,7 @@ from paramedic.text.sanitize import one_line
 CHECK = ("tcp://HOST:PORT",)
 ABOUT = "one connection: one that is not accepted is an error"
 METRICS = EXCHANGE
+OPTIONS = (FROM,)
 
 
 def subject(written: Written) -> str:
@@ -27,7 +29,7 @@ def subject(written: Written) -> str:
 
 def look(question: Question) -> Seen:
     """Connect once; `paramedic.remediation.probe_answer` decides what is failing and what is unknown."""
-    return measured(connect(*host_and_port(question.where), question.timeout))
+    return measured(connect(*host_and_port(question.where), question.timeout, question.line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,13 @@ class Connection:
         return self.sight is Sight.WELL
 
 
-def connect(host: str, port: int, timeout: timedelta) -> Connection:
+def connect(host: str, port: int, timeout: timedelta, line: Line | None = None) -> Connection:
     """Try once; the connection is closed at once, and nothing is sent. No answer is a result, not an exception.
 
     `paramedic.remediation.probe_answer` decides which results are failing and which are unknown. Raises
     PermanentError
-    on an address that cannot be asked. A name is looked up for as long as the machine's resolver takes.
+    on an address that cannot be asked. A name is looked up for as long as the machine's resolver takes. `line`: by which it is
+    asked from elsewhere; a time-out there is unknown, and so is what `line` raises.
     """
     begun = time.perf_counter()
 
@@ -57,9 +60,14 @@ def connect(host: str, port: int, timeout: timedelta) -> Connection:
         return Connection(sight, (time.perf_counter() - begun) * 1000, why)
 
     try:
-        socket.create_connection((host, port), timeout.total_seconds()).close()
+        if line is None:
+            socket.create_connection((host, port), timeout.total_seconds()).close()
+        else:
+            with line(host, port):
+                pass
     except TimeoutError:
-        return seen(probe_answer.of_no_answer(host, connected=False), f"no connection within {spoken(timeout)}")
+        sight = Sight.UNKNOWN if line is not None else probe_answer.of_no_answer(host, connected=False)
+        return seen(sight, f"no connection within {spoken(timeout)}")
     except socket.gaierror as error:
         return seen(Sight.UNKNOWN, f"the name {one_line(host)} does not resolve: {one_line(str(error.strerror))}")
     except OSError as error:

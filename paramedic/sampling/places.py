@@ -11,7 +11,7 @@ from paramedic.checks.check import Check
 from paramedic.doors import measuring, transports
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.metric import ERROR, LATENCY
-from paramedic.kinds.place import FROM, LOCAL
+from paramedic.kinds.place import LOCAL
 from paramedic.kinds.probing import Question, Seen, SeenEach
 from paramedic.machine.clock import boottime
 from paramedic.remediation.host import Host
@@ -58,7 +58,6 @@ def together(views: Sequence[View]) -> Seen:
 def looked(check: Check, question: Question) -> SeenEach:
     """One look from each place that the check names, within the check's time-out. Raises as `together` does."""
     names, hosts = check.asked_from, {host.name: host for host in check.places}
-    question = replace(question, options={key: it for key, it in question.options.items() if key != FROM.name})
     with ThreadPoolExecutor(len(names), thread_name_prefix="place") as places:
         views = list(places.map(lambda name: _view(name, hosts.get(name), check, question), names))
     return SeenEach(*together(views), {})

@@ -107,6 +107,7 @@ def test_a_crash_loop_that_a_playbook_cures_each_time_reaches_a_person_and_start
     theirs = _incidents(store)[-1]
     assert (theirs.number, theirs.state, theirs.runbook) == (before + 1, State.HANDED_OVER, "tracking-api-memory")
     assert "it flaps" in (theirs.because or "")
+    assert theirs.attempt == 0, "no run was ordered and withdrawn"
     assert row.incident == theirs.number
     assert [message.incident for message in _told(store, "rung")] == [theirs.number]
     ordered = _orders(store)

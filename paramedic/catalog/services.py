@@ -154,7 +154,9 @@ def _readable(texts: list[str]) -> list[str]:
     return texts
 
 
-_Matchers = Annotated[list[Annotated[str, Field(max_length=5000)]], Field(min_length=1), AfterValidator(_readable)]
+_Matchers = Annotated[
+    list[Annotated[str, Field(max_length=5000, pattern=r"[=~]")]], Field(min_length=1), AfterValidator(_readable)
+]
 
 
 class _Inhibit(BaseModel):
@@ -163,7 +165,7 @@ class _Inhibit(BaseModel):
         description="which alerts inhibit others while they fire: ['alertname=\"HostDown\"']"
     )
     target_matchers: _Matchers = Field(description="which alerts are held meanwhile: ['severity=\"warning\"']")
-    equal: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+    equal: list[Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]] = Field(
         default=[], max_length=20, description="labels that must be equal in both; a missing one is empty: [instance]"
     )
 

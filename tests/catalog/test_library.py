@@ -287,7 +287,7 @@ def test_a_withdrawn_runbook_is_on_the_trail_by_name(settings: Settings, store: 
 def test_a_folder_that_is_emptied_is_told_to_a_person(settings: Settings, store: Store) -> None:
     watch = LibraryWatch(store, settings)
     _looks(watch)
-    for path in settings.runbooks.iterdir():
+    for path in settings.runbooks.glob("*.*"):
         path.unlink()
     _looks(watch)
     subjects = _troubles(store)

@@ -359,7 +359,7 @@ def test_a_blast_radius_over_another_number_of_targets_than_are_listed_is_refuse
 
 @pytest.mark.parametrize("file", ["services.yaml", "oncall.yaml"])
 def test_without_services_or_oncall_nothing_is_loaded(tmp_path: Path, file: str) -> None:
-    for path in (ROOT / "runbooks").iterdir():
+    for path in (ROOT / "runbooks").glob("*.*"):
         (tmp_path / path.name).write_text(path.read_text())
     (tmp_path / file).unlink()
     with pytest.raises(BadDocument, match=file):

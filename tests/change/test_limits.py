@@ -97,7 +97,7 @@ WITHDRAWN: dict[str, tuple[Callable[[Settings], object], str]] = {
     "no on-call": (lambda settings: (settings.runbooks / "oncall.yaml").unlink(), "nothing acts until this is mended"),
     "unmounted": (lambda settings: shutil.rmtree(settings.runbooks), "nothing acts until this is mended"),
     "emptied": (
-        lambda settings: [path.unlink() for path in settings.runbooks.iterdir()],
+        lambda settings: [path.unlink() for path in settings.runbooks.glob("*.*")],
         "nothing acts until this is mended",
     ),
 }

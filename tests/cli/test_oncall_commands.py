@@ -28,7 +28,7 @@ def _run(*argv: str) -> int:
 
 def books(folder: Path, ways: str) -> None:
     folder.mkdir(exist_ok=True)
-    for file in (ROOT / "runbooks").iterdir():
+    for file in (ROOT / "runbooks").glob("*.*"):
         text = file.read_text()
         (folder / file.name).write_text(
             text.replace("email: ada@example.org", ways).replace("email: ben@example.org", ways)

@@ -45,6 +45,7 @@ from paramedic.store import (
     proposals,
     runbook_versions,
 )
+from paramedic.store.preceding import RELEASES
 from paramedic.store.tables import acts as act_rows
 from paramedic.store.tables import approvals as approval_rows
 from paramedic.store.tables import inbox as inbox_rows
@@ -295,6 +296,7 @@ def played(case: Case, run: PlaybookRun, world: World, seen: Heard) -> Outcome:
     with world.store.read() as tx:
         kept = [piece["kind"] for piece in evidence.of(tx, run.incident.number)]
     before = [kind for kind in kept if not kind.endswith("after the change") and not kind.startswith("output of")]
+    before = [kind for kind in before if kind != RELEASES]  # of them no author asks
     if "evidence" in document["with"]:
         seen.note(("runbook", "with", "evidence"), tuple(before))
     if "mode" in document:

@@ -50,7 +50,7 @@ class Fault:
     text: str | None = None  # what is answered instead of an object
     seconds: float = 0.0  # how long the answer takes
     times: int = 1
-    path: str = ""  # what its path has in it
+    path: str = ""  # what its path, with its query, has in it
 
 
 @dataclass
@@ -250,7 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._send(*status(401, "Unauthorized", "Unauthorized"))
             return
-        fault = api.fault(self.command, path) or Fault("")
+        fault = api.fault(self.command, self.path) or Fault("")
         time.sleep(fault.seconds)
         if fault.cut == "before":
             self.close_connection = True

@@ -23,13 +23,13 @@ INSIDE = {"/healthz", "/readyz", "/metrics", identity.PATH, "/openapi.json"}
 
 
 def public() -> set[str]:
-    """The folders of the public door."""
+    """The folders and addresses of the public door."""
     [door] = re.findall(r"server \{\n  listen 443 ssl;.*?\n\}", SITE.read_text(), re.DOTALL)
     locations = re.findall(r"location (.*?) \{", door)
     assert locations[1:] == ["/"]
     assert "location / { return 404; }" in door
-    [names] = re.findall(r"^~ \^/\(([a-z|]+)\)/$", locations[0])
-    return {f"/{name}/" for name in names.split("|")}
+    [(folders, addresses)] = re.findall(r"^~ \^/\(\(([a-z|]+)\)/\|([a-z]+)\$\)$", locations[0])
+    return {f"/{name}/" for name in folders.split("|")} | {f"/{addresses}"}
 
 
 def test_every_route_of_the_gateway_is_public_or_is_for_inside(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_every_route_of_the_gateway_is_public_or_is_for_inside(tmp_path: Path) -
     while not isinstance(app, FastAPI):
         app = app._app
     paths = {route.path for route in app.routes if isinstance(route, Route)} - INSIDE
-    assert {f"/{path.split('/')[1]}/" for path in paths} == public()
+    assert {path if path.count("/") == 1 else f"/{path.split('/')[1]}/" for path in paths} == public()
 
 
 @pytest.mark.parametrize("text", [PAGE.read_text(), (COMPOSE / "compose.yaml").read_text()], ids=["page", "compose"])
@@ -46,4 +46,4 @@ def test_the_page_and_compose_name_what_the_site_passes(text: str) -> None:
     lists = re.findall(r"`?/alerts/`?, [^.;:]*", text)
     assert lists
     for written in lists:
-        assert set(re.findall(r"/[a-z]+/", written)) == public(), written
+        assert set(re.findall(r"/[a-z]+/?", written)) == public(), written

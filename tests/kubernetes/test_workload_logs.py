@@ -91,7 +91,7 @@ def test_a_previous_container_that_its_node_has_removed_leaves_the_rest(api: Api
     status(api, "api-c", restarts=3)
     api.logs["api-c"] = at(5, "begun")
     words = "previous terminated container api in pod api-c not found"
-    api.faults.append(Fault("GET", status=400, message=words, path="api-c/log", times=1))
+    api.faults.append(Fault("GET", status=400, message=words, path="previous=true"))
     seen = lines(target)
     assert "api: begun" in seen.text
     assert words in "; ".join(seen.unseen)

@@ -67,7 +67,8 @@ def prometheus(
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        until("Prometheus has scraped what there is", lambda: _has(url, "orders_waiting"))
+        for query in ("orders_waiting", 'up{job="gone"}'):
+            until(f"Prometheus has {query}", lambda query=query: _has(url, query))
         yield url
     finally:
         started.kill()

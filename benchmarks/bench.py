@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import psutil
 from alertmanager import PATH, bench_alert, body
-from measured_stack import RESTART, STAMP, TOKEN, stamp_file, stamped, started, until
+from measured_stack import RESTART, STAMP, TOKEN, proportional_kb, stamp_file, stamped, started, until
 
 from paramedic.demo.world import Mailbox, World
 from paramedic.machine.clock import iso, utc_now
@@ -87,7 +87,7 @@ class Bench:
         before, began = _cpu_seconds(family), time.monotonic()
         time.sleep(seconds)
         busy = (_cpu_seconds(family) - before) / (time.monotonic() - began)
-        resident = sum(_proportional_kb(process.pid) for process in family) / 1024
+        resident = sum(proportional_kb(process.pid) for process in family) / 1024
         return {"idle_rss_mb": round(resident, 1), "idle_cpu_percent": round(100 * busy, 2)}
 
     def _family(self) -> list[psutil.Process]:
@@ -145,12 +145,3 @@ def _cpu_seconds(family: list[psutil.Process]) -> float:
         with contextlib.suppress(psutil.Error):
             total += sum(process.cpu_times()[:2])
     return total
-
-
-def _proportional_kb(pid: int) -> int:
-    """Its share of the memory: a page that n processes have counts as an n-th."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
-    return 0

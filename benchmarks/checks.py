@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import psutil
-from measured_stack import settled, until
+from measured_stack import proportional_kb, settled, until
 from sqlalchemy import func, select
 
 from paramedic.demo.world import free_port
@@ -116,7 +116,7 @@ def _paramedic(folder: Path, port: int, targets: int, seconds: int) -> None:
         before, at = _cpu_seconds(stack), time.monotonic()
         until(lambda: time.monotonic() - at > seconds, stack.tick, seconds=seconds + 60)
         share = (_cpu_seconds(stack) - before) / (time.monotonic() - at)
-        memory = sum(_proportional_kb(process.pid) for process in _family(stack)) / 1024
+        memory = sum(proportional_kb(process.pid) for process in _family(stack)) / 1024
         late, count = _late(store, seconds)
     print(f"paramedic: {share:.2f} of a core (reach 1), {memory:.0f} MB (400), {late} late of {count} samples (0)")
 
@@ -160,14 +160,6 @@ def _cpu_seconds(stack: Stack) -> float:
         with contextlib.suppress(psutil.Error):
             total += sum(process.cpu_times()[:4])
     return total
-
-
-def _proportional_kb(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
-    return 0
 
 
 def _sampled(store: Store) -> int:

@@ -155,7 +155,7 @@ def _readable(texts: list[str]) -> list[str]:
 
 
 _Matchers = Annotated[
-    list[Annotated[str, Field(max_length=5000, pattern=r"[=~]")]], Field(min_length=1), AfterValidator(_readable)
+    list[Annotated[str, Field(max_length=5000, pattern=r"\S")]], Field(min_length=1), AfterValidator(_readable)
 ]
 
 

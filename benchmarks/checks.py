@@ -51,7 +51,7 @@ when:
 mode: act
 playbook: restart-service
 with:
-  target: {{supervisord: api, host: "{{host}}"}}
+  target: {{systemd: api.service, host: "{{host}}"}}
   evidence: [process-tree]
   verify: {{health: ok, stable: 1s, within: 10s}}
 guardrails: {{budget: 1000 per hour, cooldown: 1s}}
@@ -99,8 +99,7 @@ def main() -> None:
 
 def _paramedic(folder: Path, port: int, targets: int, seconds: int) -> None:
     listed = "".join(
-        f'      - {{host: h-{number}, supervisord: {{program: api, address: "http://127.0.0.1:9"}}, '
-        f'health: "http://127.0.0.1:{port}/h-{number}"}}\n'
+        f'      - {{host: h-{number}, systemd: api.service, health: "http://127.0.0.1:{port}/h-{number}"}}\n'
         for number in range(targets)
     )
     runbook = folder / "runbooks" / "fleet.md"
